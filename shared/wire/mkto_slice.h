@@ -1,0 +1,36 @@
+/*
+ * mkto_slice: bytes that somebody else owns.
+ *
+ * A slice never owns memory and need not end in NUL. {NULL, 0} means "absent"; {p, 0} means "there, and empty".
+ */
+#ifndef MKTO_SLICE_H
+#define MKTO_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct mkto_slice {
+    const char *data;
+    size_t len;
+};
+
+#define MKTO_SLICE_NONE ((struct mkto_slice){NULL, 0})
+#define MKTO_SLICE_LIT(s) ((struct mkto_slice){(s), sizeof(s) - 1})
+
+static inline struct mkto_slice mkto_slice_str(const char *s)
+{
+    return (struct mkto_slice){s, s == NULL ? 0 : strlen(s)};
+}
+
+static inline bool mkto_slice_eq(struct mkto_slice a, struct mkto_slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+static inline bool mkto_slice_is(struct mkto_slice a, const char *s)
+{
+    return mkto_slice_eq(a, mkto_slice_str(s));
+}
+
+#endif
