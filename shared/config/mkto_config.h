@@ -1,11 +1,13 @@
 /*
  * mkto_config: marketo.conf as a const struct, or file, line, key and reason.
  *
- * One parser for nginx -t, apachectl configtest, the courier and the command. Reading touches neither network nor spool;
- * secret files are only stat'ed, against the uid that will read them. The key table in mkto_config_keys.c is the one place
- * that knows every key with its default, unit and range; `marketo check --keys` prints it and README is checked against it.
+ * One parser for nginx -t, apachectl configtest, the courier and the command. Reading touches
+ * neither network nor spool; secret files are only stat'ed, against the uid that will read them.
+ * The key table in mkto_config_keys.c is the one place that knows every key with its default, unit
+ * and range; `marketo check --keys` prints it and README is checked against it.
  *
- * Everything hangs on the struct and is freed by mkto_config_free. Nothing changes after mkto_config_read.
+ * Everything hangs on the struct and is freed by mkto_config_free. Nothing changes after
+ * mkto_config_read.
  */
 #ifndef MKTO_CONFIG_H
 #define MKTO_CONFIG_H
@@ -19,14 +21,18 @@
 #include "mkto_slice.h"
 
 #define MKTO_CONFIG_FILE "/etc/marketo/marketo.conf"
-#define MKTO_CONFIG_LINE_MAX 4096        /* bytes of one line; longer ones are an error */
-#define MKTO_CONFIG_SIZE_MAX (1u << 20)  /* bytes of the file */
+#define MKTO_CONFIG_LINE_MAX 4096       /* bytes of one line; longer ones are an error */
+#define MKTO_CONFIG_SIZE_MAX (1u << 20) /* bytes of the file */
 #define MKTO_CONFIG_SUBSCRIPTIONS_MAX 64
-#define MKTO_CONFIG_FIELDS_MAX 1024      /* rows of all [fields] sections */
+#define MKTO_CONFIG_FIELDS_MAX 1024 /* rows of all [fields] sections */
 #define MKTO_CONFIG_SOURCES_MAX 1024
-#define MKTO_SOCKET_PATH_MAX 107         /* bytes: sun_path less its NUL */
+#define MKTO_SOCKET_PATH_MAX 107 /* bytes: sun_path less its NUL */
 
-enum mkto_api { MKTO_API_REST = 0, MKTO_API_SOAP = 1, MKTO_API_MUNCHKIN = 2 /* visits; not a value of `api` */ };
+enum mkto_api {
+    MKTO_API_REST = 0,
+    MKTO_API_SOAP = 1,
+    MKTO_API_MUNCHKIN = 2 /* visits; not a value of `api` */
+};
 enum mkto_naming { MKTO_NAMING_PASCAL = 0, MKTO_NAMING_FULL_PASCAL = 1 };
 
 struct mkto_config_field {
@@ -41,50 +47,54 @@ struct mkto_config_source {
     unsigned line;
 };
 
-/* One subscription: a [marketo] or [marketo NAME] section. Strings are NULL when unset; URLs carry no trailing slash. */
+/* One subscription: a [marketo] or [marketo NAME] section. Strings are NULL when unset; URLs carry
+ * no trailing slash. */
 struct mkto_subscription {
-    const char *name;                     /* "" for [marketo] */
-    unsigned line;                        /* of its section header */
-    const char *munchkin_id;              /* upper-cased, "561-HYG-937" */
-    enum mkto_api api;                    /* REST or SOAP */
+    const char *name;        /* "" for [marketo] */
+    unsigned line;           /* of its section header */
+    const char *munchkin_id; /* upper-cased, "561-HYG-937" */
+    enum mkto_api api;       /* REST or SOAP */
     enum mkto_naming naming;
-    const char *host;                     /* for events that carry no page address */
-    const char *rest_endpoint;            /* default https://<id>.mktorest.com, id in lower case */
+    const char *host;          /* for events that carry no page address */
+    const char *rest_endpoint; /* default https://<id>.mktorest.com, id in lower case */
     const char *rest_client_id;
     const char *rest_client_secret_file;
-    const char *rest_partition;           /* partitionName of Sync Leads */
-    const char *soap_endpoint;            /* required with api = soap: never derived (contract marketo-soap 1.1) */
+    const char *rest_partition; /* partitionName of Sync Leads */
+    const char
+        *soap_endpoint; /* required with api = soap: never derived (contract marketo-soap 1.1) */
     const char *soap_user_id;
     const char *soap_encryption_key_file;
-    const char *soap_workspace;           /* targetWorkspace of MktowsContextHeader */
-    const char *munchkin_endpoint;        /* default https://<id>.mktoresp.com */
+    const char *soap_workspace;            /* targetWorkspace of MktowsContextHeader */
+    const char *munchkin_endpoint;         /* default https://<id>.mktoresp.com */
     const char *munchkin_private_key_file; /* turns the hash endpoint on */
-    const char *ca_file;                  /* PEM bundle instead of the system's */
-    int64_t lead_interval_ms;             /* one sync per lead in this time; 30 s */
-    int64_t unchanged_for_ms;             /* an identify that changes nothing costs no call in this time; 24 h */
-    int64_t batch_wait_ms;                /* how long a batch fills; 1 s */
-    unsigned batch_size;                  /* records per Sync Leads or syncMultipleLeads; 300 */
-    unsigned calls_per_20s;               /* 50 */
-    unsigned calls_at_once;               /* 5 */
-    unsigned calls_per_day;               /* 10000 */
-    unsigned calls_reserve;               /* part of calls_per_day that only identify may use; 1000 */
-    unsigned visits_at_once;              /* concurrent Munchkin requests; 32 */
-    int64_t retry_for_ms;                 /* 72 h */
-    int64_t connect_timeout_ms;           /* 10 s */
-    int64_t timeout_ms;                   /* whole call; 90 s */
-    const struct mkto_config_field *fields; /* [fields] first, then [fields NAME]: the last match wins */
+    const char *ca_file;                   /* PEM bundle instead of the system's */
+    int64_t lead_interval_ms;              /* one sync per lead in this time; 30 s */
+    int64_t
+        unchanged_for_ms;    /* an identify that changes nothing costs no call in this time; 24 h */
+    int64_t batch_wait_ms;   /* how long a batch fills; 1 s */
+    unsigned batch_size;     /* records per Sync Leads or syncMultipleLeads; 300 */
+    unsigned calls_per_20s;  /* 50 */
+    unsigned calls_at_once;  /* 5 */
+    unsigned calls_per_day;  /* 10000 */
+    unsigned calls_reserve;  /* part of calls_per_day that only identify may use; 1000 */
+    unsigned visits_at_once; /* concurrent Munchkin requests; 32 */
+    int64_t retry_for_ms;    /* 72 h */
+    int64_t connect_timeout_ms; /* 10 s */
+    int64_t timeout_ms;         /* whole call; 90 s */
+    const struct mkto_config_field
+        *fields; /* [fields] first, then [fields NAME]: the last match wins */
     size_t field_count;
 };
 
 struct mkto_config {
-    const char *file;                     /* absolute, as given after realpath */
-    uint64_t digest;                      /* FNV-1a 64 of the file's bytes; never 0 */
-    const char *spool_path;               /* /var/lib/marketo */
-    int64_t spool_max_size;               /* bytes; 2 GiB */
-    int64_t spool_keep_free;              /* bytes; only one of this and the next is set */
-    unsigned spool_keep_free_percent;     /* of the file system; 5 */
-    const char *socket;                   /* default <spool_path>/courier.sock */
-    int64_t linger_ms;                    /* how long a spawned courier drains when the last server has gone; 10 s */
+    const char *file;                 /* absolute, as given after realpath */
+    uint64_t digest;                  /* FNV-1a 64 of the file's bytes; never 0 */
+    const char *spool_path;           /* /var/lib/marketo */
+    int64_t spool_max_size;           /* bytes; 2 GiB */
+    int64_t spool_keep_free;          /* bytes; only one of this and the next is set */
+    unsigned spool_keep_free_percent; /* of the file system; 5 */
+    const char *socket;               /* default <spool_path>/courier.sock */
+    int64_t linger_ms; /* how long a spawned courier drains when the last server has gone; 10 s */
     const struct mkto_subscription *subscriptions; /* ≥ 1 */
     size_t subscription_count;
     const struct mkto_config_source *sources;
@@ -92,32 +102,40 @@ struct mkto_config {
 };
 
 struct mkto_config_options {
-    uid_t reader;          /* the uid that will read the secrets; (uid_t)-1 leaves the readability check out */
-    bool skip_secret_files; /* do not even stat them: a server whose courier is external may not see them */
+    uid_t
+        reader; /* the uid that will read the secrets; (uid_t)-1 leaves the readability check out */
+    bool skip_secret_files; /* do not even stat them: a server whose courier is external may not see
+                               them */
 };
 
 /*
- * Reads and checks a file. On failure returns NULL and err holds "FILE:LINE: key: reason" (or "FILE: reason").
- * Every mistake in the file is looked for; err carries the first, and with `all` not NULL each is written there on its own
- * line. options may be NULL: the calling process' effective uid.
+ * Reads and checks a file. On failure returns NULL and err holds "FILE:LINE: key: reason" (or
+ * "FILE: reason"). Every mistake in the file is looked for; err carries the first, and with `all`
+ * not NULL each is written there on its own line. options may be NULL: the calling process'
+ * effective uid.
  */
-const struct mkto_config *mkto_config_read(const char *file, const struct mkto_config_options *options,
+const struct mkto_config *mkto_config_read(const char *file,
+                                           const struct mkto_config_options *options,
                                            struct mkto_error *err, FILE *all);
 void mkto_config_free(const struct mkto_config *config);
 
 /* The subscription of that name ("" is [marketo], or the only one there is), or NULL. */
-const struct mkto_subscription *mkto_config_subscription(const struct mkto_config *config, struct mkto_slice name);
+const struct mkto_subscription *mkto_config_subscription(const struct mkto_config *config,
+                                                         struct mkto_slice name);
 
 /* The source whose key this is, compared in constant time, or NULL. */
-const struct mkto_config_source *mkto_config_source(const struct mkto_config *config, struct mkto_slice key);
+const struct mkto_config_source *mkto_config_source(const struct mkto_config *config,
+                                                    struct mkto_slice key);
 
 /* The [fields] row of a trait in this subscription, or NULL. */
-const struct mkto_config_field *mkto_config_field(const struct mkto_subscription *subscription, struct mkto_slice trait);
+const struct mkto_config_field *mkto_config_field(const struct mkto_subscription *subscription,
+                                                  struct mkto_slice trait);
 
 /*
- * Reads a secret file (or $CREDENTIALS_DIRECTORY/BASENAME when that exists) into out, without its trailing newline.
- * Returns its length, or -1 with the reason: unreadable, empty, over size, writable by group or other, world-readable
- * (files below $CREDENTIALS_DIRECTORY and /run/secrets are exempt from the two last).
+ * Reads a secret file (or $CREDENTIALS_DIRECTORY/BASENAME when that exists) into out, without its
+ * trailing newline. Returns its length, or -1 with the reason: unreadable, empty, over size,
+ * writable by group or other, world-readable (files below $CREDENTIALS_DIRECTORY and /run/secrets
+ * are exempt from the two last).
  */
 long mkto_config_secret(const char *file, char *out, size_t size, struct mkto_error *err);
 
@@ -125,9 +143,10 @@ long mkto_config_secret(const char *file, char *out, size_t size, struct mkto_er
 struct mkto_config_key {
     const char *section; /* "marketo", "spool", "courier" */
     const char *key;
-    const char *value;   /* what may stand there, in words: "rest | soap", "1..300", "duration, 0..1h" */
+    const char
+        *value; /* what may stand there, in words: "rest | soap", "1..300", "duration, 0..1h" */
     const char *fallback; /* the default as one would write it, or "" */
-    const char *help;    /* one line */
+    const char *help;     /* one line */
 };
 const struct mkto_config_key *mkto_config_keys(size_t *count);
 

@@ -1,5 +1,6 @@
 /*
- * mkto_event: one call of the Segment Tracking API, read and checked (contract segment-api-and-mapping 3 and 4).
+ * mkto_event: one call of the Segment Tracking API, read and checked (contract
+ * segment-api-and-mapping 3 and 4).
  */
 #ifndef MKTO_EVENT_H
 #define MKTO_EVENT_H
@@ -10,56 +11,62 @@
 #include "mkto_envelope.h"
 #include "mkto_json.h"
 
-#define MKTO_EVENT_MAX 32768         /* bytes of one event's JSON text: 32 KB */
-#define MKTO_EVENT_BATCH_MAX 2500    /* items of one batch */
+#define MKTO_EVENT_MAX 32768          /* bytes of one event's JSON text: 32 KB */
+#define MKTO_EVENT_BATCH_MAX 2500     /* items of one batch */
 #define MKTO_EVENT_MESSAGE_ID_MAX 100 /* bytes */
 
 struct mkto_event {
     enum mkto_call call;
     const struct mkto_envelope *envelope;
     const struct mkto_json *root;
-    struct mkto_slice user_id;        /* numbers are taken as their text; empty strings and null are absent */
-    struct mkto_slice anonymous_id;   /* anonymousId, else sessionId */
-    struct mkto_slice message_id;     /* the client's, or absent */
-    struct mkto_slice name;           /* track: event; page and screen: name */
+    struct mkto_slice
+        user_id; /* numbers are taken as their text; empty strings and null are absent */
+    struct mkto_slice anonymous_id; /* anonymousId, else sessionId */
+    struct mkto_slice message_id;   /* the client's, or absent */
+    struct mkto_slice name;         /* track: event; page and screen: name */
     struct mkto_slice category;
     struct mkto_slice group_id;
     struct mkto_slice previous_id;
-    const struct mkto_json *traits;   /* identify and group; NULL when absent */
+    const struct mkto_json *traits;     /* identify and group; NULL when absent */
     const struct mkto_json *properties; /* track, page, screen; NULL when absent */
-    const struct mkto_json *context;  /* the event's own, batch-level members behind it */
+    const struct mkto_json *context;    /* the event's own, batch-level members behind it */
     const struct mkto_json *integrations;
 };
 
 /* Why an event cannot be taken: the answer's code, and words that name the field or the byte. */
 struct mkto_event_fault {
-    enum mkto_answer answer;          /* BAD_REQUEST or TOO_LARGE */
+    enum mkto_answer answer; /* BAD_REQUEST or TOO_LARGE */
     struct mkto_error error;
 };
 
 /*
- * Reads the envelope's body (one call, not a batch). Checks: JSON, an object, types of the members above, event for track,
- * some identity (userId, anonymousId, an email or the cookie), messageId length, size. `_mkto` defaults of a batch are
- * merged in: context and integrations member by member, the item's own win. Returns 0 or -1.
+ * Reads the envelope's body (one call, not a batch). Checks: JSON, an object, types of the members
+ * above, event for track, some identity (userId, anonymousId, an email or the cookie), messageId
+ * length, size. `_mkto` defaults of a batch are merged in: context and integrations member by
+ * member, the item's own win. Returns 0 or -1.
  */
-int mkto_event_read(const struct mkto_envelope *envelope, struct mkto_event **event, struct mkto_event_fault *fault,
-                    apr_pool_t *pool);
+int mkto_event_read(const struct mkto_envelope *envelope, struct mkto_event **event,
+                    struct mkto_event_fault *fault, apr_pool_t *pool);
 
 /*
- * A batch body, cut into its items: their texts are slices of the body, defaults is a JSON object made of the batch-level
- * context, integrations and sentAt (absent when there is none). An item that cannot be taken has its fault here and does
- * not spoil its neighbours; a body that is no batch at all returns -1.
+ * A batch body, cut into its items: their texts are slices of the body, defaults is a JSON object
+ * made of the batch-level context, integrations and sentAt (absent when there is none). An item
+ * that cannot be taken has its fault here and does not spoil its neighbours; a body that is no
+ * batch at all returns -1.
  */
 struct mkto_event_item {
     struct mkto_slice text;
-    enum mkto_call call;              /* from its `type` */
-    struct mkto_event *event;         /* NULL when fault is set */
+    enum mkto_call call;      /* from its `type` */
+    struct mkto_event *event; /* NULL when fault is set */
     struct mkto_event_fault *fault;
 };
-int mkto_event_read_batch(const struct mkto_envelope *envelope, struct mkto_event_item **items, size_t *count,
-                          struct mkto_slice *defaults, struct mkto_event_fault *fault, apr_pool_t *pool);
+int mkto_event_read_batch(const struct mkto_envelope *envelope, struct mkto_event_item **items,
+                          size_t *count, struct mkto_slice *defaults,
+                          struct mkto_event_fault *fault, apr_pool_t *pool);
 
-/* The write key of a call: `writeKey` of the body or of the batch, or the Basic user of an Authorization header. */
-struct mkto_slice mkto_event_write_key(struct mkto_slice authorization, const struct mkto_json *root, apr_pool_t *pool);
+/* The write key of a call: `writeKey` of the body or of the batch, or the Basic user of an
+ * Authorization header. */
+struct mkto_slice mkto_event_write_key(struct mkto_slice authorization,
+                                       const struct mkto_json *root, apr_pool_t *pool);
 
 #endif

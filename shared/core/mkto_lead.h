@@ -1,6 +1,7 @@
 /*
- * mkto_lead and mkto_visit: the two things that Marketo is told. One model; soap, rest and munchkin only write it down.
- * All text is UTF-8, NUL-terminated, in the pool that the mapping was given, and NULL when absent.
+ * mkto_lead and mkto_visit: the two things that Marketo is told. One model; soap, rest and munchkin
+ * only write it down. All text is UTF-8, NUL-terminated, in the pool that the mapping was given,
+ * and NULL when absent.
  */
 #ifndef MKTO_LEAD_H
 #define MKTO_LEAD_H
@@ -16,7 +17,7 @@ enum mkto_field_kind {
 };
 
 struct mkto_field {
-    const char *name;  /* in the naming of the API that the lead was mapped for */
+    const char *name; /* in the naming of the API that the lead was mapped for */
     const char *value;
     enum mkto_field_kind kind;
 };
@@ -33,17 +34,19 @@ struct mkto_lead {
 };
 
 struct mkto_visit {
-    const char *token;   /* "_mch-…" */
-    const char *scheme;  /* "https:" or "http:" */
-    const char *host;    /* no port */
-    const char *port;    /* "" for the default port */
-    const char *path;    /* page: as in the address, still percent-encoded; api: "/event/Signed-Up", raw */
-    const char *query;   /* page: as in the address, without '?'; api: params, raw */
-    const char *hash;    /* "#faq" or ""; page only */
+    const char *token;  /* "_mch-…" */
+    const char *scheme; /* "https:" or "http:" */
+    const char *host;   /* no port */
+    const char *port;   /* "" for the default port */
+    const char
+        *path; /* page: as in the address, still percent-encoded; api: "/event/Signed-Up", raw */
+    const char *query;    /* page: as in the address, without '?'; api: params, raw */
+    const char *hash;     /* "#faq" or ""; page only */
     const char *referrer; /* "" when none */
-    const char *name;    /* _mchCn of an api visit, or NULL */
-    bool api;            /* false: as a page load records itself; true: as munchkinFunction('visitWebPage') does */
-    int64_t at_ms;       /* _mchNc */
+    const char *name;     /* _mchCn of an api visit, or NULL */
+    bool api; /* false: as a page load records itself; true: as munchkinFunction('visitWebPage')
+                 does */
+    int64_t at_ms;          /* _mchNc */
     const char *user_agent; /* request headers that go along; NULL when absent */
     const char *accept_language;
     const char *dnt;

@@ -1,5 +1,6 @@
 /*
- * mkto_munchkin: the visitWebPage request of Munchkin 164, byte for byte (contract munchkin-and-rest A3; golden URLs there).
+ * mkto_munchkin: the visitWebPage request of Munchkin 164, byte for byte (contract
+ * munchkin-and-rest A3; golden URLs there).
  */
 #ifndef MKTO_MUNCHKIN_H
 #define MKTO_MUNCHKIN_H
@@ -11,10 +12,12 @@
 #include "mkto_lead.h"
 
 #define MKTO_MUNCHKIN_VERSION "164"
-#define MKTO_MUNCHKIN_URL_MAX 8192 /* bytes; referrer, then query, are cut at a whole escape to stay within it */
+#define MKTO_MUNCHKIN_URL_MAX                                                                      \
+    8192 /* bytes; referrer, then query, are cut at a whole escape to stay within it */
 
-void mkto_munchkin_visit(const struct mkto_subscription *subscription, const struct mkto_visit *visit,
-                         struct mkto_http_request *request, apr_pool_t *pool);
+void mkto_munchkin_visit(const struct mkto_subscription *subscription,
+                         const struct mkto_visit *visit, struct mkto_http_request *request,
+                         apr_pool_t *pool);
 
 /* JavaScript's encodeURIComponent. */
 const char *mkto_munchkin_encode(struct mkto_slice text, apr_pool_t *pool);

@@ -1,5 +1,6 @@
 /*
- * mkto_rest: token, Sync Leads, Associate Lead and Describe of the REST API (contract munchkin-and-rest B).
+ * mkto_rest: token, Sync Leads, Associate Lead and Describe of the REST API (contract
+ * munchkin-and-rest B).
  */
 #ifndef MKTO_REST_H
 #define MKTO_REST_H
@@ -19,15 +20,16 @@ void mkto_rest_token(const struct mkto_subscription *subscription, struct mkto_s
                      struct mkto_http_request *request, apr_pool_t *pool);
 
 /*
- * createOrUpdate by email. Writes as many of the leads as fit MKTO_REST_BODY_MAX and returns how many that is (≥ 1 when
- * count is): the caller sends the rest in another call.
+ * createOrUpdate by email. Writes as many of the leads as fit MKTO_REST_BODY_MAX and returns how
+ * many that is (≥ 1 when count is): the caller sends the rest in another call.
  */
 size_t mkto_rest_sync(const struct mkto_subscription *subscription, const char *token,
-                      const struct mkto_lead *const *leads, size_t count, struct mkto_http_request *request,
-                      apr_pool_t *pool);
+                      const struct mkto_lead *const *leads, size_t count,
+                      struct mkto_http_request *request, apr_pool_t *pool);
 
-void mkto_rest_associate(const struct mkto_subscription *subscription, const char *token, int64_t lead_id,
-                         const char *cookie, struct mkto_http_request *request, apr_pool_t *pool);
+void mkto_rest_associate(const struct mkto_subscription *subscription, const char *token,
+                         int64_t lead_id, const char *cookie, struct mkto_http_request *request,
+                         apr_pool_t *pool);
 
 /* describe2: the field names that the subscription has. */
 void mkto_rest_describe(const struct mkto_subscription *subscription, const char *token,

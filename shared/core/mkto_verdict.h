@@ -1,6 +1,6 @@
 /*
- * mkto_verdict: what to do after Marketo's answer. One pure function over the tables of the contracts (marketo-soap 5.2,
- * munchkin-and-rest B3); an unknown code is retried.
+ * mkto_verdict: what to do after Marketo's answer. One pure function over the tables of the
+ * contracts (marketo-soap 5.2, munchkin-and-rest B3); an unknown code is retried.
  */
 #ifndef MKTO_VERDICT_H
 #define MKTO_VERDICT_H
@@ -13,12 +13,16 @@
 
 enum mkto_verdict_kind {
     MKTO_VERDICT_DELIVERED,
-    MKTO_VERDICT_RETRY,   /* this record or call again, after after_ms at least; an attempt is spent */
-    MKTO_VERDICT_REFRESH, /* token or signature is stale: renew it and send again at once, once; then retry */
-    MKTO_VERDICT_PAUSE,   /* the whole API waits after_ms, nothing is spent: credentials, quota, rate, service gone */
-    MKTO_VERDICT_STRIP,   /* fields that Marketo does not know: leave them out and send again */
-    MKTO_VERDICT_SPLIT,   /* the call as a whole was refused as too large or for one bad record: send halves */
-    MKTO_VERDICT_DEAD,    /* never: dead letter */
+    MKTO_VERDICT_RETRY,   /* this record or call again, after after_ms at least; an attempt is spent
+                           */
+    MKTO_VERDICT_REFRESH, /* token or signature is stale: renew it and send again at once, once;
+                             then retry */
+    MKTO_VERDICT_PAUSE, /* the whole API waits after_ms, nothing is spent: credentials, quota, rate,
+                           service gone */
+    MKTO_VERDICT_STRIP, /* fields that Marketo does not know: leave them out and send again */
+    MKTO_VERDICT_SPLIT, /* the call as a whole was refused as too large or for one bad record: send
+                           halves */
+    MKTO_VERDICT_DEAD,  /* never: dead letter */
 };
 
 enum mkto_pause_kind {
@@ -34,14 +38,18 @@ enum mkto_pause_kind {
 struct mkto_verdict_decision {
     enum mkto_verdict_kind kind;
     enum mkto_pause_kind pause;
-    int64_t after_ms;         /* at least; 0: the caller's backoff alone */
-    const char *reason;       /* stable word for counters and dead letters: "unknown_field", "lock", "quota" … */
-    const char *const *fields; /* STRIP: names to leave out, NULL-terminated, when the text names them; else NULL */
+    int64_t after_ms; /* at least; 0: the caller's backoff alone */
+    const char
+        *reason; /* stable word for counters and dead letters: "unknown_field", "lock", "quota" … */
+    const char *const *fields; /* STRIP: names to leave out, NULL-terminated, when the text names
+                                  them; else NULL */
 };
 
-/* Decides on one record, or on a whole call (then `record` is call->call). call may be NULL: Munchkin. */
-void mkto_verdict(enum mkto_api api, const struct mkto_http_answer *answer, const struct mkto_call_result *call,
-                  const struct mkto_result *record, struct mkto_verdict_decision *decision, apr_pool_t *pool);
+/* Decides on one record, or on a whole call (then `record` is call->call). call may be NULL:
+ * Munchkin. */
+void mkto_verdict(enum mkto_api api, const struct mkto_http_answer *answer,
+                  const struct mkto_call_result *call, const struct mkto_result *record,
+                  struct mkto_verdict_decision *decision, apr_pool_t *pool);
 
 /* Word of a kind: "delivered", "retry" … */
 const char *mkto_verdict_name(enum mkto_verdict_kind kind);

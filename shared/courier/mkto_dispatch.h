@@ -1,8 +1,9 @@
 /*
- * mkto_dispatch: brings spooled events to Marketo (DESIGN section 6): lanes, batches, budgets, verdicts, backoff, dead letters.
+ * mkto_dispatch: brings spooled events to Marketo (DESIGN section 6): lanes, batches, budgets,
+ * verdicts, backoff, dead letters.
  *
- * A state machine over a spool, a transport and a clock. It never blocks and has no loop of its own: the courier calls
- * turn after intake, for at most a given time, and arms a timer for next.
+ * A state machine over a spool, a transport and a clock. It never blocks and has no loop of its
+ * own: the courier calls turn after intake, for at most a given time, and arms a timer for next.
  */
 #ifndef MKTO_DISPATCH_H
 #define MKTO_DISPATCH_H
@@ -23,17 +24,20 @@ struct mkto_dispatch_hooks {
     void *ctx;
     /* A line for the log: syslog severity, text beginning with a stable id. */
     void (*log)(void *ctx, int level, const char *text);
-    /* One line of `marketo tail`: a JSON object without newline. May be NULL. Only called while tailing returns true. */
+    /* One line of `marketo tail`: a JSON object without newline. May be NULL. Only called while
+     * tailing returns true. */
     bool (*tailing)(void *ctx);
     void (*tail)(void *ctx, struct mkto_slice json);
 };
 
-struct mkto_dispatch *mkto_dispatch_create(const struct mkto_config *config, struct mkto_spool *spool,
-                                           struct mkto_transport *transport, const struct mkto_clock *clock,
-                                           const struct mkto_dispatch_hooks *hooks, apr_pool_t *pool);
+struct mkto_dispatch *
+mkto_dispatch_create(const struct mkto_config *config, struct mkto_spool *spool,
+                     struct mkto_transport *transport, const struct mkto_clock *clock,
+                     const struct mkto_dispatch_hooks *hooks, apr_pool_t *pool);
 void mkto_dispatch_destroy(struct mkto_dispatch *dispatch);
 
-/* A new config: events are mapped by it from now on, refused fields are forgotten, paused APIs ask again. */
+/* A new config: events are mapped by it from now on, refused fields are forgotten, paused APIs ask
+ * again. */
 void mkto_dispatch_reload(struct mkto_dispatch *dispatch, const struct mkto_config *config);
 
 /* Events up to this id are durable: call after each commit of intake. */

@@ -1,20 +1,22 @@
 /*
- * mkto_spool: acknowledged events on disk, and what became of them. One SQLite file in WAL mode, one writer (the process that
- * holds the lock), one thread. The only file that includes sqlite3.h is mkto_spool*.c.
+ * mkto_spool: acknowledged events on disk, and what became of them. One SQLite file in WAL mode,
+ * one writer (the process that holds the lock), one thread. The only file that includes sqlite3.h
+ * is mkto_spool*.c.
  *
  * Tables (schema version in PRAGMA user_version; MKTO_SPOOL_SCHEMA):
- *   event  (id INTEGER PRIMARY KEY, envelope BLOB)     crc32c (4 bytes) ‖ encoded envelope; no secondary index: acceptance is
- *                                                      an append. Ids only ever grow, also over restarts.
- *   seen   (id INTEGER PRIMARY KEY, at, hashes BLOB)   one row a commit: 8-byte hashes of its message ids, for 24 h
- *   retry  (id INTEGER PRIMARY KEY, ...)               events that were tried and wait: stage, attempts, due, last answer
- *   known  (lead, token) -> lead id, at                which cookie is associated with which lead
- *   sent   (lead) -> digest of what was last delivered, at
- *   dead   (id INTEGER PRIMARY KEY, ...)               dead letters
- *   state  (key, value)                                budgets, clock offsets; small
+ *   event  (id INTEGER PRIMARY KEY, envelope BLOB)     crc32c (4 bytes) ‖ encoded envelope; no
+ * secondary index: acceptance is an append. Ids only ever grow, also over restarts. seen   (id
+ * INTEGER PRIMARY KEY, at, hashes BLOB)   one row a commit: 8-byte hashes of its message ids, for
+ * 24 h retry  (id INTEGER PRIMARY KEY, ...)               events that were tried and wait: stage,
+ * attempts, due, last answer known  (lead, token) -> lead id, at                which cookie is
+ * associated with which lead sent   (lead) -> digest of what was last delivered, at dead   (id
+ * INTEGER PRIMARY KEY, ...)               dead letters state  (key, value) budgets, clock offsets;
+ * small
  *
- * Writes happen between begin and commit. Intake and dispatch each use their own, one after the other in a turn of the loop.
- * A commit that fails (disk full, I/O error) has rolled back everything since begin; the spool stays usable and says so.
- * Functions return 0, or -1 with err set; a full disk or EIO is never fatal to the process.
+ * Writes happen between begin and commit. Intake and dispatch each use their own, one after the
+ * other in a turn of the loop. A commit that fails (disk full, I/O error) has rolled back
+ * everything since begin; the spool stays usable and says so. Functions return 0, or -1 with err
+ * set; a full disk or EIO is never fatal to the process.
  */
 #ifndef MKTO_SPOOL_H
 #define MKTO_SPOOL_H
@@ -35,107 +37,120 @@
 struct mkto_spool;
 
 struct mkto_spool_options {
-    const char *path;          /* directory; made with mode 0700 when `create` */
-    bool create;               /* the courier: true; tools: false, they never create a spool */
-    int64_t max_size;          /* bytes; see mkto_spool_room */
-    int64_t keep_free;         /* bytes; 0: use the percentage */
+    const char *path;  /* directory; made with mode 0700 when `create` */
+    bool create;       /* the courier: true; tools: false, they never create a spool */
+    int64_t max_size;  /* bytes; see mkto_spool_room */
+    int64_t keep_free; /* bytes; 0: use the percentage */
     unsigned keep_free_percent;
 };
 
 /*
- * Opens (and locks) the spool. An unknown schema version is refused in words and nothing is touched. A file that SQLite
- * cannot open as a database is renamed to spool.db.bad-<time> with its -wal, named in `set_aside`, and a new one begun.
- * Refusals: NFS; held by another process (then *held is true). A spool on tmpfs or overlay sets *volatile_fs.
+ * Opens (and locks) the spool. An unknown schema version is refused in words and nothing is
+ * touched. A file that SQLite cannot open as a database is renamed to spool.db.bad-<time> with its
+ * -wal, named in `set_aside`, and a new one begun. Refusals: NFS; held by another process (then
+ * *held is true). A spool on tmpfs or overlay sets *volatile_fs.
  */
 struct mkto_spool_opened {
     bool held;
     bool volatile_fs;
     char set_aside[256];
 };
-int mkto_spool_open(const struct mkto_spool_options *options, int64_t now_ms, struct mkto_spool **spool,
-                    struct mkto_spool_opened *opened, struct mkto_error *err, apr_pool_t *pool);
+int mkto_spool_open(const struct mkto_spool_options *options, int64_t now_ms,
+                    struct mkto_spool **spool, struct mkto_spool_opened *opened,
+                    struct mkto_error *err, apr_pool_t *pool);
 void mkto_spool_close(struct mkto_spool *spool);
 
 int mkto_spool_begin(struct mkto_spool *spool, struct mkto_error *err);
-int mkto_spool_commit(struct mkto_spool *spool, struct mkto_error *err); /* durable when it returns 0: fsynced */
+int mkto_spool_commit(struct mkto_spool *spool,
+                      struct mkto_error *err); /* durable when it returns 0: fsynced */
 void mkto_spool_rollback(struct mkto_spool *spool);
 
-/* May new events be stored? false when the file is at max_size or the file system below keep_free; why is in err. */
+/* May new events be stored? false when the file is at max_size or the file system below keep_free;
+ * why is in err. */
 bool mkto_spool_room(struct mkto_spool *spool, struct mkto_error *err);
 
 /* ---- acceptance ---- */
 
-/* True when a message id with that hash was accepted (or appended in this transaction) within 24 h. */
+/* True when a message id with that hash was accepted (or appended in this transaction) within 24 h.
+ */
 bool mkto_spool_seen(struct mkto_spool *spool, uint64_t message_hash);
 
 /* Stores one encoded envelope. message_hash 0: none. The id is the order of acceptance. */
-int mkto_spool_append(struct mkto_spool *spool, struct mkto_slice envelope, uint64_t message_hash, int64_t now_ms,
-                      int64_t *id, struct mkto_error *err);
+int mkto_spool_append(struct mkto_spool *spool, struct mkto_slice envelope, uint64_t message_hash,
+                      int64_t now_ms, int64_t *id, struct mkto_error *err);
 
 /* ---- dispatch: reading ---- */
 
 struct mkto_spool_retry {
-    int stage;             /* dispatch's own: 0 lead or visit, 1 associate */
+    int stage; /* dispatch's own: 0 lead or visit, 1 associate */
     unsigned attempts;
-    int64_t first_ms;      /* wall clock of the first attempt */
-    int64_t due_ms;        /* wall clock */
-    int64_t lead_id;       /* known after stage 0; 0 otherwise */
-    const char *answer;    /* last thing that Marketo said, or NULL */
+    int64_t first_ms;   /* wall clock of the first attempt */
+    int64_t due_ms;     /* wall clock */
+    int64_t lead_id;    /* known after stage 0; 0 otherwise */
+    const char *answer; /* last thing that Marketo said, or NULL */
 };
 
 struct mkto_spool_row {
     int64_t id;
-    struct mkto_slice envelope;    /* in the pool; absent when `bad` */
-    bool bad;                      /* the CRC does not match: set aside, do not use */
+    struct mkto_slice envelope; /* in the pool; absent when `bad` */
+    bool bad;                   /* the CRC does not match: set aside, do not use */
     bool has_retry;
     struct mkto_spool_retry retry;
 };
 
 /* Up to max rows with id > after, in order. Returns how many, or -1. */
-int mkto_spool_read(struct mkto_spool *spool, int64_t after, int max, struct mkto_spool_row *rows, struct mkto_error *err,
-                    apr_pool_t *pool);
-int mkto_spool_get(struct mkto_spool *spool, int64_t id, struct mkto_spool_row *row, struct mkto_error *err,
-                   apr_pool_t *pool); /* 1 found, 0 not there, -1 error */
+int mkto_spool_read(struct mkto_spool *spool, int64_t after, int max, struct mkto_spool_row *rows,
+                    struct mkto_error *err, apr_pool_t *pool);
+int mkto_spool_get(struct mkto_spool *spool, int64_t id, struct mkto_spool_row *row,
+                   struct mkto_error *err, apr_pool_t *pool); /* 1 found, 0 not there, -1 error */
 
 /* Events that wait, in O(1): kept by append, done and dead. */
 int64_t mkto_spool_waiting(const struct mkto_spool *spool);
 
 /* ---- dispatch: outcomes, between begin and commit ---- */
 
-int mkto_spool_done(struct mkto_spool *spool, int64_t id, struct mkto_error *err); /* the event and its retry row go */
+int mkto_spool_done(struct mkto_spool *spool, int64_t id,
+                    struct mkto_error *err); /* the event and its retry row go */
 int mkto_spool_set_retry(struct mkto_spool *spool, int64_t id, const struct mkto_spool_retry *retry,
                          struct mkto_error *err);
 
 struct mkto_spool_dead {
-    int64_t id;                  /* the event's */
+    int64_t id; /* the event's */
     const char *subscription;
-    const char *kind;            /* "lead", "visit", "associate" */
-    const char *reason;          /* stable word of the verdict or the mapping */
-    const char *answer;          /* what Marketo said last, or the mapping's detail */
+    const char *kind;   /* "lead", "visit", "associate" */
+    const char *reason; /* stable word of the verdict or the mapping */
+    const char *answer; /* what Marketo said last, or the mapping's detail */
     unsigned attempts;
     int64_t first_ms;
     int64_t dead_ms;
-    uint64_t lead;               /* lane hash, to find a person's dead letters */
-    struct mkto_slice envelope;  /* when read */
+    uint64_t lead;              /* lane hash, to find a person's dead letters */
+    struct mkto_slice envelope; /* when read */
 };
-int mkto_spool_bury(struct mkto_spool *spool, const struct mkto_spool_dead *dead, struct mkto_error *err);
-int mkto_spool_dead_read(struct mkto_spool *spool, int64_t after, int max, struct mkto_spool_dead *rows,
-                         struct mkto_error *err, apr_pool_t *pool);
-int mkto_spool_dead_replay(struct mkto_spool *spool, int64_t id, int64_t *new_id, struct mkto_error *err);
+int mkto_spool_bury(struct mkto_spool *spool, const struct mkto_spool_dead *dead,
+                    struct mkto_error *err);
+int mkto_spool_dead_read(struct mkto_spool *spool, int64_t after, int max,
+                         struct mkto_spool_dead *rows, struct mkto_error *err, apr_pool_t *pool);
+int mkto_spool_dead_replay(struct mkto_spool *spool, int64_t id, int64_t *new_id,
+                           struct mkto_error *err);
 int mkto_spool_dead_purge(struct mkto_spool *spool, int64_t id, struct mkto_error *err);
 int64_t mkto_spool_dead_count(struct mkto_spool *spool);
 
 /* Lead and token are 64-bit hashes. */
-int mkto_spool_known_put(struct mkto_spool *spool, uint64_t lead, uint64_t token, int64_t lead_id, int64_t at_ms,
-                         struct mkto_error *err);
-int64_t mkto_spool_known_get(struct mkto_spool *spool, uint64_t lead, uint64_t token); /* lead id, or 0 */
-int64_t mkto_spool_known_lead(struct mkto_spool *spool, uint64_t token, uint64_t *lead); /* newest lead of a token, or 0 */
+int mkto_spool_known_put(struct mkto_spool *spool, uint64_t lead, uint64_t token, int64_t lead_id,
+                         int64_t at_ms, struct mkto_error *err);
+int64_t mkto_spool_known_get(struct mkto_spool *spool, uint64_t lead,
+                             uint64_t token); /* lead id, or 0 */
+int64_t mkto_spool_known_lead(struct mkto_spool *spool, uint64_t token,
+                              uint64_t *lead); /* newest lead of a token, or 0 */
 
-int mkto_spool_sent_put(struct mkto_spool *spool, uint64_t lead, uint64_t digest, int64_t at_ms, struct mkto_error *err);
+int mkto_spool_sent_put(struct mkto_spool *spool, uint64_t lead, uint64_t digest, int64_t at_ms,
+                        struct mkto_error *err);
 bool mkto_spool_sent_get(struct mkto_spool *spool, uint64_t lead, uint64_t *digest, int64_t *at_ms);
 
-int mkto_spool_state_put(struct mkto_spool *spool, const char *key, const char *value, struct mkto_error *err);
-const char *mkto_spool_state_get(struct mkto_spool *spool, const char *key, apr_pool_t *pool); /* NULL: not there */
+int mkto_spool_state_put(struct mkto_spool *spool, const char *key, const char *value,
+                         struct mkto_error *err);
+const char *mkto_spool_state_get(struct mkto_spool *spool, const char *key,
+                                 apr_pool_t *pool); /* NULL: not there */
 
 /* Drops what is past its time (seen, sent, known); small steps. Call between turns. */
 int mkto_spool_trim(struct mkto_spool *spool, int64_t now_ms, struct mkto_error *err);

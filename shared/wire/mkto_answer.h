@@ -1,8 +1,10 @@
 /*
- * mkto_answer: what the client of the tracking API sees. One table for both servers and the courier.
+ * mkto_answer: what the client of the tracking API sees. One table for both servers and the
+ * courier.
  *
- * The courier sends an answer's code over the socket; the servers turn it into status, Retry-After and body here, so that
- * nginx and httpd answer byte for byte alike. Bodies are application/json (DESIGN section 4).
+ * The courier sends an answer's code over the socket; the servers turn it into status, Retry-After
+ * and body here, so that nginx and httpd answer byte for byte alike. Bodies are application/json
+ * (DESIGN section 4).
  */
 #ifndef MKTO_ANSWER_H
 #define MKTO_ANSWER_H
@@ -23,7 +25,8 @@ enum mkto_answer {
     MKTO_ANSWER_AWAY,           /* 503: the courier cannot be reached, or did not answer in time */
     MKTO_ANSWER_BUSY,           /* 503: too many requests wait for the courier already */
     MKTO_ANSWER_FULL,           /* 503: the spool or its disk is full, or failing */
-    MKTO_ANSWER_EXPIRED,        /* 503: the courier met the frame after its deadline, and did not store it */
+    MKTO_ANSWER_EXPIRED, /* 503: the courier met the frame after its deadline, and did not store it
+                          */
     MKTO_ANSWER_COUNT
 };
 
@@ -36,7 +39,8 @@ int mkto_answer_retry_after(enum mkto_answer answer);
 /* Short stable word for logs, variables and counters: "stored", "filtered", "bad_request" … */
 const char *mkto_answer_name(enum mkto_answer answer);
 
-/* The body when the courier sent none: {"success":true} or {"success":false,"error":"…"}. Static memory. */
+/* The body when the courier sent none: {"success":true} or {"success":false,"error":"…"}. Static
+ * memory. */
 struct mkto_slice mkto_answer_body(enum mkto_answer answer);
 
 #endif

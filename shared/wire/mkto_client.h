@@ -1,20 +1,23 @@
 /*
  * mkto_client: the web server's side of the socket, as a state machine without I/O.
  *
- * It holds the requests that wait for a verdict, says what it wants from the socket, and is told what happened. nginx drives
- * it from its event loop, httpd from the threads that wait, unit tests from nothing at all. It never blocks, never logs, and
- * is not thread-safe: httpd puts a mutex around it.
+ * It holds the requests that wait for a verdict, says what it wants from the socket, and is told
+ * what happened. nginx drives it from its event loop, httpd from the threads that wait, unit tests
+ * from nothing at all. It never blocks, never logs, and is not thread-safe: httpd puts a mutex
+ * around it.
  *
  *   IDLE --want CONNECT--> CONNECTING --connected--> GREETING --WELCOME--> READY
  *     ^                        | failed                 | REFUSED, EOF        | EOF, bad frame
  *     +---- backoff over ---- WAITING <-----------------+---------------------+
  *
- * A waiting request keeps its encoded frame until its verdict arrives, so it is sent again after a reconnect with the same
- * seq and request id; the courier knows it by its message id. At its deadline it ends with MKTO_ANSWER_AWAY.
+ * A waiting request keeps its encoded frame until its verdict arrives, so it is sent again after a
+ * reconnect with the same seq and request id; the courier knows it by its message id. At its
+ * deadline it ends with MKTO_ANSWER_AWAY.
  *
- * Tripped: after one request has timed out, or one connection attempt has failed while requests waited, submit refuses at
- * once with MKTO_ANSWER_AWAY until a verdict or a WELCOME arrives. So a stopped courier costs the site one timeout.
- * (A tripped client keeps trying to connect with its backoff while it is driven.)
+ * Tripped: after one request has timed out, or one connection attempt has failed while requests
+ * waited, submit refuses at once with MKTO_ANSWER_AWAY until a verdict or a WELCOME arrives. So a
+ * stopped courier costs the site one timeout. (A tripped client keeps trying to connect with its
+ * backoff while it is driven.)
  */
 #ifndef MKTO_CLIENT_H
 #define MKTO_CLIENT_H
@@ -23,20 +26,22 @@
 
 #include "mkto_frame.h"
 
-#define MKTO_CLIENT_BUFFER_DEFAULT (16u << 20) /* bytes of waiting frames; over it submit answers BUSY */
-#define MKTO_CLIENT_WAITING_DEFAULT 65536u     /* waiting requests; over it submit answers BUSY */
-#define MKTO_CLIENT_BACKOFF_MIN 50             /* ms before the first reconnect; doubles */
-#define MKTO_CLIENT_BACKOFF_MAX 1000           /* ms */
-#define MKTO_CLIENT_CONNECT_TIMEOUT 1000       /* ms for connect and WELCOME */
+#define MKTO_CLIENT_BUFFER_DEFAULT                                                                 \
+    (16u << 20) /* bytes of waiting frames; over it submit answers BUSY */
+#define MKTO_CLIENT_WAITING_DEFAULT 65536u /* waiting requests; over it submit answers BUSY */
+#define MKTO_CLIENT_BACKOFF_MIN 50         /* ms before the first reconnect; doubles */
+#define MKTO_CLIENT_BACKOFF_MAX 1000       /* ms */
+#define MKTO_CLIENT_CONNECT_TIMEOUT 1000   /* ms for connect and WELCOME */
 
 struct mkto_client;
 
 struct mkto_client_conf {
-    struct mkto_hello hello;      /* config_path is copied */
-    size_t max_bytes;             /* 0: default */
-    size_t max_waiting;           /* 0: default */
-    void *ctx;                    /* handed to the callbacks */
-    /* A request has its answer. Called from input, tick, failed and closed only, never from submit or cancel. */
+    struct mkto_hello hello; /* config_path is copied */
+    size_t max_bytes;        /* 0: default */
+    size_t max_waiting;      /* 0: default */
+    void *ctx;               /* handed to the callbacks */
+    /* A request has its answer. Called from input, tick, failed and closed only, never from submit
+     * or cancel. */
     void (*answered)(void *ctx, void *request, const struct mkto_verdict_frame *verdict);
     /* The courier logs. May be NULL. */
     void (*log)(void *ctx, const struct mkto_log_frame *log);
@@ -46,7 +51,8 @@ enum mkto_client_want {
     MKTO_WANT_CONNECT = 1, /* start a non-blocking connect, then report connected or failed */
     MKTO_WANT_READ = 2,    /* report bytes that arrive */
     MKTO_WANT_WRITE = 4,   /* there is output */
-    MKTO_WANT_CLOSE = 8,   /* close the socket, then report closed(0); the reason is in mkto_client_reason */
+    MKTO_WANT_CLOSE =
+        8, /* close the socket, then report closed(0); the reason is in mkto_client_reason */
 };
 
 enum mkto_client_state {
@@ -64,12 +70,15 @@ struct mkto_client *mkto_client_create(const struct mkto_client_conf *conf, uint
 void mkto_client_destroy(struct mkto_client *client);
 
 /*
- * Hands in one call. deadline_ms of the event counts; seq is chosen here. Returns MKTO_ANSWER_STORED when it now waits, or
- * what to answer at once: AWAY (tripped), BUSY (over a maximum, out of memory), TOO_LARGE. `request` may be NULL for fire
- * and forget: then there is no callback.
+ * Hands in one call. deadline_ms of the event counts; seq is chosen here. Returns
+ * MKTO_ANSWER_STORED when it now waits, or what to answer at once: AWAY (tripped), BUSY (over a
+ * maximum, out of memory), TOO_LARGE. `request` may be NULL for fire and forget: then there is no
+ * callback.
  */
-enum mkto_answer mkto_client_submit(struct mkto_client *client, const struct mkto_event_frame *event,
-                                    const struct mkto_envelope *envelope, void *request, uint64_t now);
+enum mkto_answer mkto_client_submit(struct mkto_client *client,
+                                    const struct mkto_event_frame *event,
+                                    const struct mkto_envelope *envelope, void *request,
+                                    uint64_t now);
 
 /* The request is gone (client abort): forgets the pointer. What is already queued is still sent. */
 void mkto_client_cancel(struct mkto_client *client, void *request);
@@ -82,20 +91,26 @@ void mkto_client_tick(struct mkto_client *client, uint64_t now);
 
 void mkto_client_connecting(struct mkto_client *client, uint64_t now); /* the connect was started */
 void mkto_client_connected(struct mkto_client *client, uint64_t now);
-void mkto_client_failed(struct mkto_client *client, int error, uint64_t now); /* connect failed; errno value */
-void mkto_client_closed(struct mkto_client *client, int error, uint64_t now); /* EOF (0), or errno of read or write */
+void mkto_client_failed(struct mkto_client *client, int error,
+                        uint64_t now); /* connect failed; errno value */
+void mkto_client_closed(struct mkto_client *client, int error,
+                        uint64_t now); /* EOF (0), or errno of read or write */
 
-/* Output that waits, as up to max iovecs; returns how many. Valid until the next call on the client. */
+/* Output that waits, as up to max iovecs; returns how many. Valid until the next call on the
+ * client. */
 int mkto_client_output(struct mkto_client *client, struct iovec *iov, int max);
 void mkto_client_sent(struct mkto_client *client, size_t bytes);
 
-/* Bytes from the socket, any cut. Returns 0, or -1 when the stream is broken (wants then says CLOSE). */
+/* Bytes from the socket, any cut. Returns 0, or -1 when the stream is broken (wants then says
+ * CLOSE). */
 int mkto_client_input(struct mkto_client *client, const uint8_t *data, size_t len, uint64_t now);
 
 enum mkto_client_state mkto_client_state_of(const struct mkto_client *client);
 bool mkto_client_tripped(const struct mkto_client *client);
 size_t mkto_client_waiting(const struct mkto_client *client); /* requests without a verdict */
-const char *mkto_client_reason(const struct mkto_client *client); /* why the last connection ended, in words; "" if none */
-uint8_t mkto_client_refusal(const struct mkto_client *client); /* enum mkto_refusal of the last REFUSED, 0 if none */
+const char *mkto_client_reason(
+    const struct mkto_client *client); /* why the last connection ended, in words; "" if none */
+uint8_t mkto_client_refusal(
+    const struct mkto_client *client); /* enum mkto_refusal of the last REFUSED, 0 if none */
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * mkto_envelope: one tracking call as it crosses the socket and lies in the spool: the body untouched, and what the web
- * server knew about the request.
+ * mkto_envelope: one tracking call as it crosses the socket and lies in the spool: the body
+ * untouched, and what the web server knew about the request.
  *
- * Encoded as a run of fields, each: u8 tag, u32 length (little-endian), bytes. Unknown tags are skipped when read, so that
- * an older courier can read a newer module; a repeated tag, a length that runs past the end, or a fixed-size field of the
- * wrong size is an error. All slices of a decoded envelope point into the input.
+ * Encoded as a run of fields, each: u8 tag, u32 length (little-endian), bytes. Unknown tags are
+ * skipped when read, so that an older courier can read a newer module; a repeated tag, a length
+ * that runs past the end, or a fixed-size field of the wrong size is an error. All slices of a
+ * decoded envelope point into the input.
  */
 #ifndef MKTO_ENVELOPE_H
 #define MKTO_ENVELOPE_H
@@ -16,13 +17,14 @@
 #include "mkto_route.h"
 #include "mkto_slice.h"
 
-/* Longest text fields in bytes. The encoder cuts longer ones, but for the cookie, which is left out. */
-#define MKTO_ENVELOPE_NAME_MAX 64       /* subscription, request id */
-#define MKTO_ENVELOPE_ADDR_MAX 64       /* remote address */
-#define MKTO_ENVELOPE_HOST_MAX 260      /* host with port */
-#define MKTO_ENVELOPE_HEADER_MAX 1024   /* user agent, accept-language, dnt, gpc, origin */
+/* Longest text fields in bytes. The encoder cuts longer ones, but for the cookie, which is left
+ * out. */
+#define MKTO_ENVELOPE_NAME_MAX 64     /* subscription, request id */
+#define MKTO_ENVELOPE_ADDR_MAX 64     /* remote address */
+#define MKTO_ENVELOPE_HOST_MAX 260    /* host with port */
+#define MKTO_ENVELOPE_HEADER_MAX 1024 /* user agent, accept-language, dnt, gpc, origin */
 #define MKTO_ENVELOPE_REFERER_MAX 4096
-#define MKTO_ENVELOPE_OVERHEAD 8192     /* at most this many bytes beside body and defaults */
+#define MKTO_ENVELOPE_OVERHEAD 8192 /* at most this many bytes beside body and defaults */
 
 enum mkto_envelope_flag {
     MKTO_ENVELOPE_HTTPS = 1 << 0,   /* the request came over TLS, as the web server sees it */
@@ -33,29 +35,35 @@ enum mkto_envelope_flag {
 struct mkto_envelope {
     enum mkto_call call;
     uint32_t flags;
-    int64_t received_ms;            /* wall clock at receipt, ms since the epoch */
-    struct mkto_slice subscription; /* name of the [marketo name] section; empty for the unnamed one */
-    struct mkto_slice remote_addr;  /* as the web server resolved it: text form, no port */
-    struct mkto_slice host;         /* Host header, with port if given */
+    int64_t received_ms; /* wall clock at receipt, ms since the epoch */
+    struct mkto_slice
+        subscription; /* name of the [marketo name] section; empty for the unnamed one */
+    struct mkto_slice remote_addr; /* as the web server resolved it: text form, no port */
+    struct mkto_slice host;        /* Host header, with port if given */
     struct mkto_slice user_agent;
     struct mkto_slice accept_language;
     struct mkto_slice referer;
     struct mkto_slice origin;
-    struct mkto_slice dnt;          /* value of the DNT header */
-    struct mkto_slice gpc;          /* value of the Sec-GPC header */
-    struct mkto_slice cookie;       /* the visitor's _mkto_trk, formatted by mkto_cookie_format; no other cookie ever */
-    struct mkto_slice request_id;   /* made at receipt: the message id of a call that brings none; index added in a batch */
-    struct mkto_slice body;         /* JSON text; in the spool of a batch: the text of one item */
-    struct mkto_slice defaults;     /* in the spool only: JSON object with batch-level context, integrations, sentAt */
+    struct mkto_slice dnt; /* value of the DNT header */
+    struct mkto_slice gpc; /* value of the Sec-GPC header */
+    struct mkto_slice
+        cookie; /* the visitor's _mkto_trk, formatted by mkto_cookie_format; no other cookie ever */
+    struct mkto_slice request_id; /* made at receipt: the message id of a call that brings none;
+                                     index added in a batch */
+    struct mkto_slice body;       /* JSON text; in the spool of a batch: the text of one item */
+    struct mkto_slice defaults;   /* in the spool only: JSON object with batch-level context,
+                                     integrations, sentAt */
 };
 
 /* Exact number of bytes that mkto_envelope_encode will write. */
 size_t mkto_envelope_size(const struct mkto_envelope *envelope);
 
-/* Writes to out, which has at least mkto_envelope_size bytes; returns the number written. Absent slices are left out. */
+/* Writes to out, which has at least mkto_envelope_size bytes; returns the number written. Absent
+ * slices are left out. */
 size_t mkto_envelope_encode(const struct mkto_envelope *envelope, uint8_t *out);
 
 /* Returns 0, or -1 with the reason in err. */
-int mkto_envelope_decode(const uint8_t *data, size_t len, struct mkto_envelope *envelope, struct mkto_error *err);
+int mkto_envelope_decode(const uint8_t *data, size_t len, struct mkto_envelope *envelope,
+                         struct mkto_error *err);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * mkto_slice: bytes that somebody else owns.
  *
- * A slice never owns memory and need not end in NUL. {NULL, 0} means "absent"; {p, 0} means "there, and empty".
+ * A slice never owns memory and need not end in NUL. {NULL, 0} means "absent"; {p, 0} means "there,
+ * and empty".
  */
 #ifndef MKTO_SLICE_H
 #define MKTO_SLICE_H

@@ -1,8 +1,10 @@
 /*
- * mkto_spawn: starting the courier from a web server worker (DESIGN section 3, "Who starts the courier").
+ * mkto_spawn: starting the courier from a web server worker (DESIGN section 3, "Who starts the
+ * courier").
  *
- * posix_spawn, never fork. The child is `marketo courier --spawned --config FILE --socket PATH`; it detaches itself, so the
- * direct child ends within milliseconds and is reaped by mkto_spawn_reap or by the server's own SIGCHLD handler.
+ * posix_spawn, never fork. The child is `marketo courier --spawned --config FILE --socket PATH`; it
+ * detaches itself, so the direct child ends within milliseconds and is reaped by mkto_spawn_reap or
+ * by the server's own SIGCHLD handler.
  */
 #ifndef MKTO_SPAWN_H
 #define MKTO_SPAWN_H
@@ -16,17 +18,19 @@
 #define MKTO_SPAWN_BACKOFF_MAX 60000 /* ms */
 
 struct mkto_spawn {
-    const char *program;  /* absolute path of the marketo command */
-    const char *config;   /* absolute path of marketo.conf */
-    const char *socket;   /* absolute path */
+    const char *program; /* absolute path of the marketo command */
+    const char *config;  /* absolute path of marketo.conf */
+    const char *socket;  /* absolute path */
 };
 
-/* Starts it. stdin, stdout and stderr of the child are /dev/null. Returns 0 and the direct child's pid, or -1. */
+/* Starts it. stdin, stdout and stderr of the child are /dev/null. Returns 0 and the direct child's
+ * pid, or -1. */
 int mkto_spawn_courier(const struct mkto_spawn *spawn, pid_t *pid, struct mkto_error *err);
 
 /*
- * What a failed connect means: ENOENT and ECONNREFUSED are "nobody is there", the only reasons to spawn. EACCES names the
- * socket's owner and mode in err. Returns 1 to spawn, 0 not to (err says why when there is something to say).
+ * What a failed connect means: ENOENT and ECONNREFUSED are "nobody is there", the only reasons to
+ * spawn. EACCES names the socket's owner and mode in err. Returns 1 to spawn, 0 not to (err says
+ * why when there is something to say).
  */
 int mkto_spawn_wanted(int connect_errno, const char *socket, struct mkto_error *err);
 
