@@ -14,10 +14,10 @@
  * reconnect with the same seq and request id; the courier knows it by its message id. At its
  * deadline it ends with MKTO_ANSWER_AWAY.
  *
- * Tripped: after one request has timed out, or one connection attempt has failed while requests
- * waited, submit refuses at once with MKTO_ANSWER_AWAY until a verdict or a WELCOME arrives. So a
- * stopped courier costs the site one timeout. (A tripped client keeps trying to connect with its
- * backoff while it is driven.)
+ * Tripped: after one request has timed out, submit refuses at once with MKTO_ANSWER_AWAY until a
+ * verdict or a WELCOME arrives. So a stopped courier costs the site one timeout, and one that was
+ * killed and comes back within the timeout costs nothing. (A tripped client keeps trying to connect
+ * with its backoff while it is driven.)
  */
 #ifndef MKTO_CLIENT_H
 #define MKTO_CLIENT_H
