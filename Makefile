@@ -1,0 +1,45 @@
+# Two commands matter: `make run` shows it at work, `make test` proves it. `make help` lists the rest.
+.POSIX:
+.SUFFIXES:
+.PHONY: all build deps run test bench install clean help unit e2e fault lint asan valgrind test-deps
+
+OUT = out
+BUILD = $(OUT)/build
+JOBS = 2
+PYTHON = /usr/bin/python3
+PREFIX = /usr
+DESTDIR =
+
+all: deps build ## install what the build needs, build marketo and both modules into out/
+
+deps:
+	@build/deps.sh build
+
+build:
+	@build/build.sh $(OUT) $(JOBS)
+
+run: ## build, then a demonstration: sandbox Marketo, nginx and httpd on loopback, until Ctrl-C
+	@build/deps.sh build run
+	@build/build.sh $(OUT) $(JOBS)
+	@$(PYTHON) tests/demo/demo.py --out $(OUT)
+
+test-deps:
+	@build/deps.sh build run test
+
+test: test-deps ## build and run every test: unit, end to end, fault, sanitizers, valgrind, lint
+	@$(PYTHON) tests/run.py --out $(OUT) --jobs $(JOBS)
+
+unit e2e fault lint asan valgrind: test-deps ## one layer of `make test`
+	@$(PYTHON) tests/run.py --out $(OUT) --jobs $(JOBS) $@
+
+bench: test-deps build ## measure against the servers' own numbers, in one run
+	@$(PYTHON) tests/bench/bench.py --out $(OUT)
+
+install: all ## install below $(DESTDIR)$(PREFIX): command, modules, man page, unit, example config
+	@build/install.sh $(OUT) "$(DESTDIR)" "$(PREFIX)"
+
+clean: ## remove out/
+	rm -rf $(OUT)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-28s %s\n", $$1, $$2 }' Makefile
