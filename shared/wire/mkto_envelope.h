@@ -17,14 +17,15 @@
 #include "mkto_route.h"
 #include "mkto_slice.h"
 
-/* Longest text fields in bytes. The encoder cuts longer ones, but for the cookie, which is left
- * out. */
+/* Longest text fields in bytes. The encoder cuts longer ones, at the start of a UTF-8 character,
+ * but for the cookie, which is left out; the decoder refuses them. */
 #define MKTO_ENVELOPE_NAME_MAX 64     /* subscription, request id */
 #define MKTO_ENVELOPE_ADDR_MAX 64     /* remote address */
 #define MKTO_ENVELOPE_HOST_MAX 260    /* host with port */
 #define MKTO_ENVELOPE_HEADER_MAX 1024 /* user agent, accept-language, dnt, gpc, origin */
 #define MKTO_ENVELOPE_REFERER_MAX 4096
-#define MKTO_ENVELOPE_OVERHEAD 8192 /* at most this many bytes beside body and defaults */
+#define MKTO_ENVELOPE_COOKIE_MAX 320 /* the visitor's cookie, formatted */
+#define MKTO_ENVELOPE_OVERHEAD 12288 /* at most this many bytes beside body and defaults */
 
 enum mkto_envelope_flag {
     MKTO_ENVELOPE_HTTPS = 1 << 0,   /* the request came over TLS, as the web server sees it */

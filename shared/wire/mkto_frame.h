@@ -2,8 +2,11 @@
  * mkto_frame: what travels between web server and courier over a unix stream socket.
  *
  * A frame is a header of 8 bytes - u32 payload length, u8 type, three zero bytes - and a payload.
- * All integers are little-endian; text is u16 length and bytes. Anything malformed ends the
- * connection: the side that met it says why.
+ * All integers are little-endian; text is u16 length and bytes. A payload is its struct's members
+ * in order (an event's envelope is the rest of it; a TELL's text has a u32 length). Anything
+ * malformed, bytes left over included, ends the connection: the side that met it says why. HELLO
+ * and WELCOME of another wire version may be longer: what stands here stays at their front for
+ * good, so that version and build can always be compared.
  *
  *   client                              courier
  *   HELLO           ------------->
@@ -145,10 +148,13 @@ int mkto_log_read(const struct mkto_frame *frame, struct mkto_log_frame *log,
 int mkto_ask_read(const struct mkto_frame *frame, struct mkto_ask *ask, struct mkto_error *err);
 int mkto_tell_read(const struct mkto_frame *frame, struct mkto_tell *tell, struct mkto_error *err);
 
-/* A VERDICTS frame is walked: zero the iterator's offset, call until it returns 0 (end) or -1
- * (error); 1 is one verdict. */
+/*
+ * A VERDICTS frame is walked: zero the iterator, call until it returns 0 (end) or -1 (error); 1 is
+ * one verdict. No verdict at all, or more than MKTO_VERDICTS_MAX, is an error.
+ */
 struct mkto_verdict_iter {
     size_t offset;
+    size_t count; /* verdicts so far */
 };
 int mkto_verdicts_next(const struct mkto_frame *frame, struct mkto_verdict_iter *iter,
                        struct mkto_verdict_frame *verdict, struct mkto_error *err);
