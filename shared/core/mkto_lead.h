@@ -52,6 +52,9 @@ struct mkto_visit {
     const char *dnt;
     const char *gpc;
     const char *remote_addr;
+    const char *workspace;       /* _mchWs; NULL when absent */
+    const char *external_source; /* _mchEs; NULL when absent */
+    bool anonymize;              /* aip=1: Marketo drops the last part of the address */
 };
 
 #endif

@@ -13,8 +13,15 @@
 
 #define MKTO_MUNCHKIN_VERSION "164"
 #define MKTO_MUNCHKIN_URL_MAX                                                                      \
-    8192 /* bytes; referrer, then query, are cut at a whole escape to stay within it */
+    8192 /* bytes; referrer, query, hash, path, then the rest are cut to stay within it, each at a \
+            whole character */
+#define MKTO_MUNCHKIN_HEADER_MAX 2048 /* bytes of a header's value; a longer one is cut */
 
+/*
+ * POST without a body, as sendBeacon does. mkt_tok is found in the page's query, else in the
+ * referrer's. Header values are cleaned of control characters, X-Forwarded-For is an address or
+ * left out.
+ */
 void mkto_munchkin_visit(const struct mkto_subscription *subscription,
                          const struct mkto_visit *visit, struct mkto_http_request *request,
                          apr_pool_t *pool);

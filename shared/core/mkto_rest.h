@@ -14,6 +14,8 @@
 
 #define MKTO_REST_BATCH_MAX 300
 #define MKTO_REST_BODY_MAX 1000000 /* bytes, under the documented 1 MB */
+#define MKTO_REST_DEPTH_MAX 16     /* nesting of an answer; a deeper one is not understood */
+#define MKTO_REST_FIELDS_MAX 20000 /* names of describe2; the rest is left out */
 
 /* POST with a form body, so that the secret is in no URL. */
 void mkto_rest_token(const struct mkto_subscription *subscription, struct mkto_slice client_secret,
@@ -35,6 +37,10 @@ void mkto_rest_associate(const struct mkto_subscription *subscription, const cha
 void mkto_rest_describe(const struct mkto_subscription *subscription, const char *token,
                         struct mkto_http_request *request, apr_pool_t *pool);
 
+/*
+ * Reads any answer of the calls above, streaming: records beyond MKTO_REST_BATCH_MAX are left out.
+ * An OAuth error has its word ("invalid_client") as status and its description as text.
+ */
 void mkto_rest_read(struct mkto_slice body, struct mkto_call_result *result, apr_pool_t *pool);
 
 /* Names of describe2's fields; returns how many, 0 when the body is not such an answer. */

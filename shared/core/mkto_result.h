@@ -5,9 +5,12 @@
 #ifndef MKTO_RESULT_H
 #define MKTO_RESULT_H
 
+#include <apr_pools.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define MKTO_RESULT_TEXT_MAX 8192 /* bytes of a text from Marketo; a longer one is cut */
 
 struct mkto_result {
     bool ok;            /* created, updated, or another word that is not a failure */
@@ -27,5 +30,12 @@ struct mkto_call_result {
     const char *token;    /* REST token call: access_token */
     int64_t token_for_ms; /* REST token call: expires_in */
 };
+
+/*
+ * Text of Marketo's as it may go into a log or a dead letter: at most MKTO_RESULT_TEXT_MAX bytes,
+ * cut at a whole character, control characters as blanks, bytes that are no UTF-8 as '?'. NULL when
+ * it is empty.
+ */
+const char *mkto_result_text(const char *data, size_t len, apr_pool_t *pool);
 
 #endif

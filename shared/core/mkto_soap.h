@@ -13,6 +13,7 @@
 #include "mkto_result.h"
 
 #define MKTO_SOAP_BATCH_MAX 300
+#define MKTO_SOAP_DEPTH_MAX 32 /* nesting of an answer; a deeper one is not understood */
 
 struct mkto_soap_credentials {
     struct mkto_slice user_id;

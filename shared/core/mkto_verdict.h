@@ -23,6 +23,7 @@ enum mkto_verdict_kind {
     MKTO_VERDICT_SPLIT, /* the call as a whole was refused as too large or for one bad record: send
                            halves */
     MKTO_VERDICT_DEAD,  /* never: dead letter */
+    MKTO_VERDICT_COUNT
 };
 
 enum mkto_pause_kind {
@@ -32,26 +33,42 @@ enum mkto_pause_kind {
     MKTO_PAUSE_QUOTA,       /* 607, 20015: until midnight US Central */
     MKTO_PAUSE_CREDENTIALS, /* 401, 603, 20013, 20014: probe slowly */
     MKTO_PAUSE_GONE,        /* the endpoint is not this API any more */
-    MKTO_PAUSE_DOWN,        /* refused, TLS, 5xx, 608: backoff of the whole API */
+    MKTO_PAUSE_DOWN,        /* refused, TLS, 502 to 504, 608: backoff of the whole API */
+    MKTO_PAUSE_COUNT
 };
+
+#define MKTO_VERDICT_LOCK_MS 30000         /* a locked lead waits at least that long */
+#define MKTO_VERDICT_RATE_MS 20000         /* Marketo counts calls in windows of 20 s */
+#define MKTO_VERDICT_CONCURRENCY_MS 1000   /* until one of the ten calls has ended */
+#define MKTO_VERDICT_SLOWLY_MS 60000       /* "usually temporary", says Marketo: 614 */
+#define MKTO_VERDICT_AFTER_MAX_MS 86400000 /* a longer Retry-After is taken as one day */
+#define MKTO_VERDICT_STRIP_MAX 512         /* names read from one text; the rest is left out */
 
 struct mkto_verdict_decision {
     enum mkto_verdict_kind kind;
+    enum mkto_verdict_kind alone; /* SPLIT: what becomes of a record that was alone in its call:
+                                     DEAD or RETRY; otherwise equal to kind */
     enum mkto_pause_kind pause;
     int64_t after_ms; /* at least; 0: the caller's backoff alone */
     const char
         *reason; /* stable word for counters and dead letters: "unknown_field", "lock", "quota" … */
     const char *const *fields; /* STRIP: names to leave out, NULL-terminated, when the text names
                                   them; else NULL */
+    const char *hint; /* PAUSE: what the administrator can do about it, one sentence; else NULL */
 };
 
-/* Decides on one record, or on a whole call (then `record` is call->call). call may be NULL:
- * Munchkin. */
+/*
+ * Decides on one record, or on a whole call: then `record` is &call->call or NULL. call may be
+ * NULL: Munchkin, or no answer. A Retry-After makes after_ms longer, never shorter.
+ */
 void mkto_verdict(enum mkto_api api, const struct mkto_http_answer *answer,
                   const struct mkto_call_result *call, const struct mkto_result *record,
                   struct mkto_verdict_decision *decision, apr_pool_t *pool);
 
 /* Word of a kind: "delivered", "retry" … */
 const char *mkto_verdict_name(enum mkto_verdict_kind kind);
+
+/* Word of a pause: "rate", "credentials", "gone" … "none". */
+const char *mkto_verdict_pause_name(enum mkto_pause_kind pause);
 
 #endif
