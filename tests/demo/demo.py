@@ -226,16 +226,14 @@ def wait_for(demo, leads, visits):
     fail("the sandbox did not get everything within 30 s: %d people, %d visits" % (len(people), len(seen)))
 
 
-def pascal(name):
-    return name[0].upper() + name[1:]
-
-
-def show(people, visits):
+def show(people, visits, fields):
+    """Each field under the SOAP API name that Marketo's field management shows for it."""
+    names = {rest: soap for soap, rest in fields.items()}
     print("\nWhat Marketo received")
     for lead in people:
         print("  person %d  %s" % (lead["id"], lead["fields"].get("email")))
         for name, value in lead["fields"].items():
-            print("    %-22s %s" % (pascal(name), value))
+            print("    %-22s %s" % (names[name], value))
     for visit in visits:
         who = next((l["fields"].get("email") for l in people if l["id"] == visit["lead"]), "anonymous")
         print("  visit   %s%s  (%s)" % (visit["page"], "?" + visit["query"].replace("__-__", "&") if visit["query"] else "", who))
@@ -269,7 +267,7 @@ def main():
         print("Sending an identify, a page and a track through each server")
         send("nginx", nginx, NGINX_CALLS)
         send("httpd", httpd, HTTPD_CALLS)
-        show(*wait_for(demo, 2, 4))
+        show(*wait_for(demo, 2, 4), demo.ask("fields"))
         hints(demo, nginx, httpd)
         while not options.once:
             signal.pause()

@@ -11,6 +11,7 @@ Endpoints of Marketo, for marketo.conf:
     rest_endpoint = URL    munchkin_endpoint = URL    soap_endpoint = URL/soap/mktows/3_1
 Questions and orders (JSON), beside the page at /:
     GET  /sandbox/leads /sandbox/cookies /sandbox/visits /sandbox/calls /sandbox/violations /sandbox/settings /sandbox/quota
+         /sandbox/fields   (SOAP name -> REST name)
     POST /sandbox/script   [rule, ...]  appends failure rules, see Store.script; DELETE clears them
     POST /sandbox/settings {name: value}    POST /sandbox/reset
 
@@ -164,7 +165,8 @@ class Handler(BaseHTTPRequestHandler):
         with store.lock:
             answers = {"leads": lambda: list(store.leads.values()), "cookies": lambda: store.cookies,
                        "visits": lambda: store.visits, "calls": lambda: store.calls,
-                       "violations": lambda: store.violations, "settings": lambda: store.settings, "quota": store.quota}
+                       "violations": lambda: store.violations, "fields": store.fields,
+                        "settings": lambda: store.settings, "quota": store.quota}
             if what not in answers:
                 return self._json({"error": "no such question"}, 404)
             return self._json(answers[what]())
