@@ -17,7 +17,8 @@
  * Tripped: after one request has timed out, submit refuses at once with MKTO_ANSWER_AWAY until a
  * verdict or a WELCOME arrives. So a stopped courier costs the site one timeout, and one that was
  * killed and comes back within the timeout costs nothing. (A tripped client keeps trying to connect
- * with its backoff while it is driven.)
+ * with its backoff while it is driven, and gives up a connection that stays silent for
+ * MKTO_CLIENT_SILENCE: a verdict that never comes must not keep it tripped for good.)
  */
 #ifndef MKTO_CLIENT_H
 #define MKTO_CLIENT_H
@@ -31,7 +32,8 @@
 #define MKTO_CLIENT_WAITING_DEFAULT 65536u /* waiting requests; over it submit answers BUSY */
 #define MKTO_CLIENT_BACKOFF_MIN 50         /* ms before the first reconnect; doubles */
 #define MKTO_CLIENT_BACKOFF_MAX 1000       /* ms */
-#define MKTO_CLIENT_CONNECT_TIMEOUT 1000   /* ms for connect and WELCOME */
+#define MKTO_CLIENT_CONNECT_TIMEOUT 1000   /* ms for connect, and again for WELCOME */
+#define MKTO_CLIENT_SILENCE 1000 /* ms without a verdict after a trip; then it connects anew */
 
 struct mkto_client;
 
@@ -41,7 +43,7 @@ struct mkto_client_conf {
     size_t max_waiting;      /* 0: default */
     void *ctx;               /* handed to the callbacks */
     /* A request has its answer. Called from input, tick, failed and closed only, never from submit
-     * or cancel. */
+     * or cancel. It may call submit and cancel, nothing else of the client. */
     void (*answered)(void *ctx, void *request, const struct mkto_verdict_frame *verdict);
     /* The courier logs. May be NULL. */
     void (*log)(void *ctx, const struct mkto_log_frame *log);

@@ -1,0 +1,62 @@
+/*
+ * mkto_queue: the requests that wait for a verdict, in the order of their seqs and of their
+ * deadlines; found by seq and by request pointer in O(1). The part of mkto_client that holds them.
+ *
+ * A node owns its encoded frame, because a frame must be sent again after a reconnect. One that
+ * ends halfway through the socket stays until the rest of its frame is out.
+ */
+#ifndef MKTO_QUEUE_H
+#define MKTO_QUEUE_H
+
+#include <sys/uio.h>
+
+#include "mkto_frame.h"
+
+struct mkto_queue_node {
+    uint64_t seq;
+    uint64_t deadline;                               /* CLOCK_MONOTONIC, ms */
+    void *request;                                   /* NULL: nobody waits any more */
+    struct mkto_queue_node *prev, *next;             /* all of them, in seq order */
+    struct mkto_queue_node *sooner, *later;          /* those that wait, by deadline */
+    struct mkto_queue_node *seq_next, *request_next; /* chains of the two tables */
+    bool waiting;                                    /* no verdict yet, deadline ahead */
+    size_t len;
+    uint8_t frame[];
+};
+
+struct mkto_queue {
+    struct mkto_queue_node *first, *last; /* seq order */
+    struct mkto_queue_node *unsent; /* the first that is not wholly written on this connection */
+    size_t unsent_offset;           /* bytes of it that are */
+    struct mkto_queue_node *soonest, *latest;      /* deadline order */
+    size_t waiting;                                /* nodes without a verdict */
+    size_t bytes;                                  /* frames of all nodes */
+    struct mkto_queue_node **by_seq, **by_request; /* table_size buckets each */
+    size_t table_size;
+};
+
+/* On zeroed memory. false when memory runs out. */
+bool mkto_queue_init(struct mkto_queue *queue);
+void mkto_queue_free(struct mkto_queue *queue);
+
+/* Encodes a call, whose frame takes len bytes, and lets it wait. Seqs must rise. false when memory
+ * runs out. */
+bool mkto_queue_add(struct mkto_queue *queue, const struct mkto_event_frame *event,
+                    const struct mkto_envelope *envelope, size_t len, void *request);
+
+/* Forgets the pointer wherever it stands. */
+void mkto_queue_cancel(struct mkto_queue *queue, const void *request);
+
+/* The waiting node of a seq whose frame went out whole, or NULL. */
+struct mkto_queue_node *mkto_queue_find_sent(const struct mkto_queue *queue, uint64_t seq);
+
+/* A waiting node has its answer: takes it out and returns its request. */
+void *mkto_queue_end(struct mkto_queue *queue, struct mkto_queue_node *node);
+
+/* The connection is gone: everything that waits is to be sent again, from its first byte. */
+void mkto_queue_rewind(struct mkto_queue *queue);
+
+int mkto_queue_output(struct mkto_queue *queue, struct iovec *iov, int max);
+void mkto_queue_sent(struct mkto_queue *queue, size_t bytes);
+
+#endif
