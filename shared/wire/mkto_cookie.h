@@ -19,15 +19,20 @@
 #define MKTO_COOKIE_NAME "_mkto_trk"
 #define MKTO_COOKIE_ID_MAX 32     /* bytes of the id part; longer ones are no cookie of ours */
 #define MKTO_COOKIE_TOKEN_MAX 255 /* bytes of the decoded token; longer ones are refused */
-#define MKTO_COOKIE_MAX 320       /* bytes of a formatted value with its NUL */
+#define MKTO_COOKIE_RAW_MAX                                                                        \
+    1024                    /* bytes of a value as received; longer ones are no cookie of ours */
+#define MKTO_COOKIE_MAX 320 /* bytes of a formatted value with its NUL */
 
 struct mkto_cookie {
     char id[MKTO_COOKIE_ID_MAX + 1]; /* "561-HYG-937", as received (case kept); "" when absent */
     char token[MKTO_COOKIE_TOKEN_MAX + 1]; /* "_mch-example.com-1374552656411-90718" */
 };
 
-/* Reads one cookie value. Returns 0, or -1 when there is no usable token in it (cookie is then all
- * zero). */
+/*
+ * Reads one cookie value, in double quotes or not. Returns 0, or -1 when there is no usable token
+ * in it (cookie is then all zero). Id and token come out decoded, and never hold a control
+ * character, white space, ';', ',' or anything beyond ASCII: a value with such a part is refused.
+ */
 int mkto_cookie_parse(struct mkto_slice value, struct mkto_cookie *cookie);
 
 /*

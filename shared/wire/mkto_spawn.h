@@ -9,6 +9,7 @@
 #ifndef MKTO_SPAWN_H
 #define MKTO_SPAWN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -26,6 +27,9 @@ struct mkto_spawn {
 /* Starts it. stdin, stdout and stderr of the child are /dev/null. Returns 0 and the direct child's
  * pid, or -1. */
 int mkto_spawn_courier(const struct mkto_spawn *spawn, pid_t *pid, struct mkto_error *err);
+
+/* Whether the direct child has ended (also when somebody else has reaped it); never waits. */
+bool mkto_spawn_reap(pid_t pid);
 
 /*
  * What a failed connect means: ENOENT and ECONNREFUSED are "nobody is there", the only reasons to

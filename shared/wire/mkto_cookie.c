@@ -1,0 +1,404 @@
+#include "mkto_cookie.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define HEX_MIN 4  /* digits of a token's last part: four words without leading zeros … */
+#define HEX_MAX 32 /* … of up to eight digits each */
+#define RANDOM_DIGITS 5
+#define TOKEN_PREFIX "_mch-"
+
+#define RANK_PARSED 1  /* a cookie of some kind */
+#define RANK_OURS 1000 /* our id, and a domain that covers the host; less its length */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_hex(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f');
+}
+
+static bool is_alnum(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static struct mkto_slice trim(struct mkto_slice s)
+{
+    while (s.len > 0 && is_space(s.data[0])) {
+        s.data++;
+        s.len--;
+    }
+    while (s.len > 0 && is_space(s.data[s.len - 1])) {
+        s.len--;
+    }
+    return s;
+}
+
+/* Cuts what stands before the first `separator` off the front of rest; all of it when there is
+ * none. */
+static struct mkto_slice cut(struct mkto_slice *rest, char separator)
+{
+    const char *end = rest->len == 0 ? NULL : memchr(rest->data, separator, rest->len);
+    struct mkto_slice head = *rest;
+    if (end == NULL) {
+        *rest = MKTO_SLICE_NONE;
+        return head;
+    }
+    head.len = (size_t)(end - rest->data);
+    rest->len -= head.len + 1;
+    rest->data = end + 1;
+    return head;
+}
+
+static bool has(struct mkto_slice s, char c)
+{
+    return s.len > 0 && memchr(s.data, c, s.len) != NULL;
+}
+
+static int hex_value(char c)
+{
+    if (is_digit(c)) {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Percent-decodes; with a malformed escape the text stays as it is, as Munchkin does it. Returns
+ * the length, or -1 when it does not fit. */
+static long decode(struct mkto_slice in, char *out, size_t size)
+{
+    if (in.len > size) {
+        return -1;
+    }
+    size_t len = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        if (in.data[i] != '%') {
+            out[len++] = in.data[i];
+            continue;
+        }
+        const int high = i + 2 < in.len ? hex_value(in.data[i + 1]) : -1;
+        const int low = i + 2 < in.len ? hex_value(in.data[i + 2]) : -1;
+        if (high < 0 || low < 0) {
+            memcpy(out, in.data, in.len);
+            return (long)in.len;
+        }
+        out[len++] = (char)(high * 16 + low);
+        i += 2;
+    }
+    return (long)len;
+}
+
+/* What goes into a cookie, a URL and a log of Marketo's: printable, and nothing that could end a
+ * cookie or a header early. */
+static bool is_clean(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] <= ' ' || text[i] > '~' || text[i] == ';' || text[i] == ',') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Decodes one part into a string of at most max bytes. false when it is too long or unclean. */
+static bool take_part(struct mkto_slice raw, char *out, size_t max)
+{
+    char buffer[MKTO_COOKIE_RAW_MAX];
+    const long len = decode(raw, buffer, sizeof(buffer));
+    if (len < 0 || (size_t)len > max || !is_clean(buffer, (size_t)len)) {
+        return false;
+    }
+    memcpy(out, buffer, (size_t)len);
+    out[len] = '\0';
+    return true;
+}
+
+struct parts {
+    struct mkto_slice id, token; /* as received; absent when not there */
+};
+
+static struct parts split(struct mkto_slice value, char separator)
+{
+    struct parts parts = {MKTO_SLICE_NONE, MKTO_SLICE_NONE};
+    while (value.len > 0) {
+        struct mkto_slice part = cut(&value, '&');
+        if (!has(part, separator)) {
+            continue;
+        }
+        const struct mkto_slice key = trim(cut(&part, separator));
+        if (part.data == NULL) {
+            part = (struct mkto_slice){"", 0};
+        }
+        if (mkto_slice_is(key, "id")) {
+            parts.id = trim(part);
+        } else if (mkto_slice_is(key, "token")) {
+            parts.token = trim(part);
+        }
+    }
+    return parts;
+}
+
+static int parse_raw(struct mkto_slice value, struct mkto_cookie *cookie)
+{
+    struct parts parts = split(value, '=');
+    if (parts.id.data == NULL || parts.token.data == NULL) {
+        parts = split(value, ':');
+    }
+    if (parts.token.len == 0) {
+        return -1;
+    }
+    if (!take_part(parts.token, cookie->token, MKTO_COOKIE_TOKEN_MAX) ||
+        !take_part(parts.id, cookie->id, MKTO_COOKIE_ID_MAX)) {
+        memset(cookie, 0, sizeof(*cookie));
+        return -1;
+    }
+    return 0;
+}
+
+static struct mkto_slice unquote(struct mkto_slice value)
+{
+    value = trim(value);
+    if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"') {
+        return (struct mkto_slice){value.data + 1, value.len - 2};
+    }
+    return value;
+}
+
+int mkto_cookie_parse(struct mkto_slice value, struct mkto_cookie *cookie)
+{
+    memset(cookie, 0, sizeof(*cookie));
+    value = unquote(value);
+    if (value.len == 0 || value.len > MKTO_COOKIE_RAW_MAX) {
+        return -1;
+    }
+    if (has(value, ':') || has(value, '=') || !has(value, '%')) {
+        return parse_raw(value, cookie);
+    }
+    char decoded[MKTO_COOKIE_RAW_MAX];
+    const long len = decode(value, decoded, sizeof(decoded));
+    return parse_raw((struct mkto_slice){decoded, (size_t)len}, cookie);
+}
+
+static bool same_fold(struct mkto_slice a, struct mkto_slice b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
+}
+
+/* host without its port, and without the dot of a fully qualified name; "[::1]" with its brackets
+ */
+static struct mkto_slice host_name(struct mkto_slice host)
+{
+    if (host.len > 0 && host.data[0] == '[') {
+        const char *end = memchr(host.data, ']', host.len);
+        return end == NULL ? host : (struct mkto_slice){host.data, (size_t)(end - host.data) + 1};
+    }
+    host = cut(&host, ':');
+    if (host.len > 1 && host.data[host.len - 1] == '.') {
+        host.len--;
+    }
+    return host;
+}
+
+static bool covers(struct mkto_slice domain, struct mkto_slice host)
+{
+    if (domain.len == 0 || domain.len > host.len) {
+        return false;
+    }
+    const size_t before = host.len - domain.len;
+    const struct mkto_slice tail = {host.data + before, domain.len};
+    return same_fold(tail, domain) && (before == 0 || host.data[before - 1] == '.');
+}
+
+static int rank_of(const struct mkto_cookie *cookie, struct mkto_slice munchkin_id,
+                   struct mkto_slice host)
+{
+    if (!same_fold(mkto_slice_str(cookie->id), munchkin_id)) {
+        return RANK_PARSED;
+    }
+    const struct mkto_slice domain = mkto_cookie_token_domain(mkto_slice_str(cookie->token));
+    return covers(domain, host) ? RANK_OURS - (int)domain.len : RANK_PARSED;
+}
+
+void mkto_cookie_scan(struct mkto_cookie_pick *pick, struct mkto_slice header,
+                      struct mkto_slice munchkin_id, struct mkto_slice host)
+{
+    host = host_name(host);
+    while (header.len > 0) {
+        struct mkto_slice value = trim(cut(&header, ';'));
+        const struct mkto_slice name = trim(cut(&value, '='));
+        struct mkto_cookie cookie;
+        if (!mkto_slice_is(name, MKTO_COOKIE_NAME) || mkto_cookie_parse(value, &cookie) != 0) {
+            continue;
+        }
+        const int rank = rank_of(&cookie, munchkin_id, host);
+        if (rank > pick->rank) {
+            pick->found = true;
+            pick->rank = rank;
+            pick->best = cookie;
+        }
+    }
+}
+
+struct writer {
+    char *out;
+    size_t size, len;
+    bool full;
+};
+
+static void put(struct writer *writer, char c)
+{
+    if (writer->len + 1 >= writer->size) { /* one byte is the NUL's */
+        writer->full = true;
+        return;
+    }
+    writer->out[writer->len++] = c;
+}
+
+static void put_raw(struct writer *writer, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        put(writer, *text);
+    }
+}
+
+/* As JavaScript's encodeURIComponent. */
+static void put_encoded(struct writer *writer, const char *text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (; *text != '\0'; text++) {
+        if (is_alnum(*text) || strchr("-_.!~*'()", *text) != NULL) {
+            put(writer, *text);
+        } else {
+            put(writer, '%');
+            put(writer, digits[(unsigned char)*text >> 4]);
+            put(writer, digits[(unsigned char)*text & 15]);
+        }
+    }
+}
+
+size_t mkto_cookie_format(const char *munchkin_id, const char *token, char *out, size_t size)
+{
+    struct writer writer = {out, size, 0, size == 0};
+    put_raw(&writer, "id:");
+    put_encoded(&writer, munchkin_id);
+    put_raw(&writer, "&token:");
+    put_encoded(&writer, token);
+    if (writer.full) {
+        return 0;
+    }
+    out[writer.len] = '\0';
+    return writer.len;
+}
+
+/* How many bytes at the end of s satisfy `is`. */
+static size_t run_at_end(struct mkto_slice s, bool (*is)(char))
+{
+    size_t len = 0;
+    while (len < s.len && is(s.data[s.len - 1 - len])) {
+        len++;
+    }
+    return len;
+}
+
+/* Takes "-" and a last part of len bytes off the end. */
+static bool strip(struct mkto_slice *s, size_t len)
+{
+    if (len == 0 || s->len <= len || s->data[s->len - len - 1] != '-') {
+        return false;
+    }
+    s->len -= len + 1;
+    return true;
+}
+
+static bool is_domain(struct mkto_slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (!is_alnum(s.data[i]) && s.data[i] != '-' && s.data[i] != '.') {
+            return false;
+        }
+    }
+    return s.len > 0;
+}
+
+struct mkto_slice mkto_cookie_token_domain(struct mkto_slice token)
+{
+    const size_t prefix = sizeof(TOKEN_PREFIX) - 1;
+    if (token.len <= prefix || memcmp(token.data, TOKEN_PREFIX, prefix) != 0) {
+        return MKTO_SLICE_NONE;
+    }
+    struct mkto_slice rest = {token.data + prefix, token.len - prefix};
+    struct mkto_slice timed = rest;
+    if (run_at_end(timed, is_digit) == RANDOM_DIGITS && strip(&timed, RANDOM_DIGITS) &&
+        strip(&timed, run_at_end(timed, is_digit)) && is_domain(timed)) {
+        return timed;
+    }
+    const size_t hex = run_at_end(rest, is_hex);
+    if (hex < HEX_MIN || hex > HEX_MAX || !strip(&rest, hex) || !is_domain(rest)) {
+        return MKTO_SLICE_NONE;
+    }
+    return rest;
+}
+
+/* The last `count` labels of a host; all of it when there are fewer. */
+static struct mkto_slice last_labels(struct mkto_slice host, unsigned count)
+{
+    size_t at = host.len;
+    while (at > 0) {
+        if (host.data[at - 1] == '.' && --count == 0) {
+            break;
+        }
+        at--;
+    }
+    return (struct mkto_slice){host.data + at, host.len - at};
+}
+
+static bool is_ipv4(struct mkto_slice host)
+{
+    unsigned labels = 0;
+    while (host.len > 0) {
+        const struct mkto_slice label = cut(&host, '.');
+        if (label.len == 0 || label.len > 3 || run_at_end(label, is_digit) != label.len) {
+            return false;
+        }
+        labels++;
+    }
+    return labels == 4;
+}
+
+/* "com.au", "co.uk": a second level that is nobody's own. */
+static bool is_shared_level(struct mkto_slice two)
+{
+    static const char *const shared[] = {"com", "co", "net", "org", "gov", "edu", "ac"};
+    const struct mkto_slice second = cut(&two, '.');
+    if (two.len != 2) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
+        if (same_fold(second, mkto_slice_str(shared[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct mkto_slice mkto_cookie_domain(struct mkto_slice host)
+{
+    host = host_name(host);
+    if (host.len == 0 || host.data[0] == '[' || is_ipv4(host)) {
+        return host;
+    }
+    const struct mkto_slice two = last_labels(host, 2);
+    return is_shared_level(two) ? last_labels(host, 3) : two;
+}
