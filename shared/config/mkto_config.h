@@ -8,6 +8,11 @@
  *
  * Everything hangs on the struct and is freed by mkto_config_free. Nothing changes after
  * mkto_config_read.
+ *
+ * The language is INI: `[section]`, `key = value`, comments from ';' or '#' at the start of a line
+ * and from white space and ';' behind a value (a value therefore cannot hold " ;"). Refused with
+ * their line: ':' for '=', indented lines, a key before any section, a key or section that stands
+ * there twice, control characters, text that is not UTF-8. CRLF and a byte order mark are fine.
  */
 #ifndef MKTO_CONFIG_H
 #define MKTO_CONFIG_H
@@ -27,6 +32,13 @@
 #define MKTO_CONFIG_FIELDS_MAX 1024 /* rows of all [fields] sections */
 #define MKTO_CONFIG_SOURCES_MAX 1024
 #define MKTO_SOCKET_PATH_MAX 107 /* bytes: sun_path less its NUL */
+#define MKTO_CONFIG_NAME_MAX 40  /* bytes of a subscription's or source's name */
+#define MKTO_CONFIG_KEY_MAX 128  /* bytes of a key; in [fields] of a trait */
+#define MKTO_CONFIG_TEXT_MAX 255 /* bytes of a text, a name or a write key */
+#define MKTO_CONFIG_URL_MAX 512  /* bytes of an endpoint */
+#define MKTO_CONFIG_PATH_MAX 1023
+#define MKTO_CONFIG_SECRET_MAX 4096  /* bytes of a secret file, newline included */
+#define MKTO_CONFIG_MISTAKES_MAX 200 /* that are written out; further ones are only counted */
 
 enum mkto_api {
     MKTO_API_REST = 0,
@@ -139,14 +151,37 @@ const struct mkto_config_field *mkto_config_field(const struct mkto_subscription
  */
 long mkto_config_secret(const char *file, char *out, size_t size, struct mkto_error *err);
 
-/* One row of the key table, for documentation and checks. */
+/* What a value is. Each kind has one parser in mkto_config_value.c. */
+enum mkto_config_kind {
+    MKTO_CONFIG_KIND_TEXT,      /* free text */
+    MKTO_CONFIG_KIND_WORD,      /* text without white space */
+    MKTO_CONFIG_KIND_PATH,      /* absolute path */
+    MKTO_CONFIG_KIND_FILE,      /* absolute path of a file that everybody may read */
+    MKTO_CONFIG_KIND_SECRET,    /* absolute path of a secret file */
+    MKTO_CONFIG_KIND_URL,       /* https://HOST[:PORT][/PATH]; http:// only to this machine */
+    MKTO_CONFIG_KIND_HOST,      /* host name, no port */
+    MKTO_CONFIG_KIND_MUNCHKIN,  /* 561-HYG-937 */
+    MKTO_CONFIG_KIND_API,       /* rest | soap */
+    MKTO_CONFIG_KIND_NAMING,    /* pascal | full_pascal */
+    MKTO_CONFIG_KIND_COUNT,     /* whole number */
+    MKTO_CONFIG_KIND_DURATION,  /* whole number and unit: 500ms 30s 5m 24h 3d; 0 */
+    MKTO_CONFIG_KIND_SIZE,      /* bytes, or whole number and unit: 64k 500M 2G 1T */
+    MKTO_CONFIG_KIND_KEEP_FREE, /* size or percent: 500M 5% */
+};
+
+/* One row of the key table: for the reader, for documentation and for checks. */
 struct mkto_config_key {
     const char *section; /* "marketo", "spool", "courier" */
     const char *key;
     const char
         *value; /* what may stand there, in words: "rest | soap", "1..300", "duration, 0..1h" */
-    const char *fallback; /* the default as one would write it, or "" */
+    const char *fallback; /* the default as one would write it; "" none; with '<' one that is made
+                             of other keys */
     const char *help;     /* one line */
+    enum mkto_config_kind kind;
+    int64_t min; /* COUNT; DURATION in ms; SIZE and KEEP_FREE in bytes */
+    int64_t max;
+    size_t offset; /* in struct mkto_subscription for "marketo", else in struct mkto_config */
 };
 const struct mkto_config_key *mkto_config_keys(size_t *count);
 
