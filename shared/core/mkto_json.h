@@ -36,10 +36,23 @@ struct mkto_json {
     unsigned count; /* children */
 };
 
-/* Returns 0, or -1 with err like `unexpected character at byte 17`. `depth` counts from the root
- * (1). */
+/*
+ * Returns 0, or -1 with err like `unexpected character at byte 17`: the offset, counted from 0, of
+ * the first byte that cannot stand there; the length of the text when it ends too soon. Half a
+ * surrogate pair is refused too: no API of Marketo could be given it.
+ */
 int mkto_json_parse(struct mkto_slice text, struct mkto_json **root, struct mkto_error *err,
                     apr_pool_t *pool);
+
+/*
+ * As mkto_json_parse, for an object whose array member `list` holds values that are judged one by
+ * one (a batch): depth counts from each of its objects and arrays, and one of them that breaks a
+ * limit (depth, members, a repeated key, NUL, half a surrogate pair) spoils only itself. It stays
+ * in the tree without children, and its `text`, which no other OBJECT or ARRAY has, says why.
+ * Syntax errors and bad UTF-8 still fail the whole text.
+ */
+int mkto_json_parse_list(struct mkto_slice text, const char *list, struct mkto_json **root,
+                         struct mkto_error *err, apr_pool_t *pool);
 
 /* Member by exact key, or NULL (also when object is NULL or not an object). */
 const struct mkto_json *mkto_json_get(const struct mkto_json *object, const char *key);
@@ -50,6 +63,9 @@ const struct mkto_json *mkto_json_get(const struct mkto_json *object, const char
  * (contract 1.4 step 4).
  */
 const struct mkto_json *mkto_json_find(const struct mkto_json *object, const char *key);
+
+/* Is the key that word, by the rule of mkto_json_find? */
+bool mkto_json_key_like(struct mkto_slice key, const char *wanted);
 
 /* Text of a STRING, absent slice for anything else or NULL. */
 struct mkto_slice mkto_json_string(const struct mkto_json *value);
