@@ -4,19 +4,24 @@
  * is mkto_spool*.c.
  *
  * Tables (schema version in PRAGMA user_version; MKTO_SPOOL_SCHEMA):
- *   event  (id INTEGER PRIMARY KEY, envelope BLOB)     crc32c (4 bytes) ‖ encoded envelope; no
- * secondary index: acceptance is an append. Ids only ever grow, also over restarts. seen   (id
- * INTEGER PRIMARY KEY, at, hashes BLOB)   one row a commit: 8-byte hashes of its message ids, for
- * 24 h retry  (id INTEGER PRIMARY KEY, ...)               events that were tried and wait: stage,
- * attempts, due, last answer known  (lead, token) -> lead id, at                which cookie is
- * associated with which lead sent   (lead) -> digest of what was last delivered, at dead   (id
- * INTEGER PRIMARY KEY, ...)               dead letters state  (key, value) budgets, clock offsets;
- * small
+ *   - event (id INTEGER PRIMARY KEY, envelope BLOB): crc32c (4 bytes) ‖ encoded envelope; no
+ *     secondary index: acceptance is an append. Ids only ever grow, also over restarts.
+ *   - seen (id INTEGER PRIMARY KEY, at, hashes BLOB): 8-byte hashes of the message ids of the last
+ *     24 h, at most one row a commit
+ *   - retry (id INTEGER PRIMARY KEY, …): events that were tried and wait: stage, attempts, due,
+ *     last answer
+ *   - known (token, lead) -> lead id, at: which cookie is associated with which lead
+ *   - sent (lead) -> digest of what was last delivered, at
+ *   - dead (id INTEGER PRIMARY KEY, …): dead letters
+ *   - state (key, value): budgets, clock offsets; small
+ *   - tally: the counts that waiting and dead_count give without counting
  *
  * Writes happen between begin and commit. Intake and dispatch each use their own, one after the
- * other in a turn of the loop. A commit that fails (disk full, I/O error) has rolled back
- * everything since begin; the spool stays usable and says so. Functions return 0, or -1 with err
- * set; a full disk or EIO is never fatal to the process.
+ * other in a turn of the loop. A write that fails (disk full, I/O error) has rolled back everything
+ * since begin; further writes and the commit then fail, and the next begin starts anew. A commit
+ * that fails (disk full, I/O error) has rolled back everything since begin; the spool stays usable
+ * and says so. Functions return 0, or -1 with err set; a full disk or EIO is never fatal to the
+ * process.
  */
 #ifndef MKTO_SPOOL_H
 #define MKTO_SPOOL_H
@@ -33,6 +38,8 @@
 #define MKTO_SPOOL_FILE "spool.db"
 #define MKTO_SPOOL_SEEN_FOR_MS (24 * 3600 * 1000LL)
 #define MKTO_SPOOL_SEEN_MAX 4000000 /* message ids remembered; the oldest are forgotten first */
+#define MKTO_SPOOL_KNOWN_FOR_MS (180 * 24 * 3600 * 1000LL) /* after its last known_put */
+#define MKTO_SPOOL_SENT_FOR_MS (30 * 24 * 3600 * 1000LL)   /* after its last sent_put */
 
 struct mkto_spool;
 
@@ -68,6 +75,9 @@ void mkto_spool_rollback(struct mkto_spool *spool);
 /* May new events be stored? false when the file is at max_size or the file system below keep_free;
  * why is in err. */
 bool mkto_spool_room(struct mkto_spool *spool, struct mkto_error *err);
+
+/* Bytes in use inside of the file: what max_size is compared with. */
+int64_t mkto_spool_size(struct mkto_spool *spool);
 
 /* ---- acceptance ---- */
 
@@ -147,12 +157,14 @@ int mkto_spool_sent_put(struct mkto_spool *spool, uint64_t lead, uint64_t digest
                         struct mkto_error *err);
 bool mkto_spool_sent_get(struct mkto_spool *spool, uint64_t lead, uint64_t *digest, int64_t *at_ms);
 
+/* value NULL: the key goes. */
 int mkto_spool_state_put(struct mkto_spool *spool, const char *key, const char *value,
                          struct mkto_error *err);
 const char *mkto_spool_state_get(struct mkto_spool *spool, const char *key,
                                  apr_pool_t *pool); /* NULL: not there */
 
-/* Drops what is past its time (seen, sent, known); small steps. Call between turns. */
+/* Drops what is past its time (seen, sent, known) and gives free pages back; small steps, a
+ * transaction of its own. Call between turns. Returns 1 when it has more to do, 0, or -1. */
 int mkto_spool_trim(struct mkto_spool *spool, int64_t now_ms, struct mkto_error *err);
 
 #endif

@@ -1,0 +1,139 @@
+/*
+ * mkto_spool_db: what the files of the spool share (private to mkto_spool*.c).
+ */
+#ifndef MKTO_SPOOL_DB_H
+#define MKTO_SPOOL_DB_H
+
+#include <sqlite3.h>
+
+#include "mkto_spool.h"
+#include "mkto_spool_seen.h"
+
+#define MKTO_SPOOL_APPLICATION 0x4d4b544f /* PRAGMA application_id: "MKTO" */
+#define MKTO_SPOOL_PAGE 8192
+#define MKTO_SPOOL_LOCK_FILE "courier.lock"
+
+/* One row each in mkto_spool_statement.c. */
+enum mkto_spool_statement {
+    MKTO_STMT_BEGIN,
+    MKTO_STMT_COMMIT,
+    MKTO_STMT_ROLLBACK,
+    MKTO_STMT_PAGES,
+    MKTO_STMT_FREE_PAGES,
+    MKTO_STMT_TALLY_PUT,
+    MKTO_STMT_APPEND,
+    MKTO_STMT_READ,
+    MKTO_STMT_GET,
+    MKTO_STMT_DONE,
+    MKTO_STMT_RETRY_DROP,
+    MKTO_STMT_RETRY_PUT,
+    MKTO_STMT_SEEN_ADD,
+    MKTO_STMT_SEEN_GROW,
+    MKTO_STMT_SEEN_OLDEST,
+    MKTO_STMT_SEEN_DROP,
+    MKTO_STMT_DEAD_PUT,
+    MKTO_STMT_DEAD_READ,
+    MKTO_STMT_DEAD_GET,
+    MKTO_STMT_DEAD_DROP,
+    MKTO_STMT_KNOWN_PUT,
+    MKTO_STMT_KNOWN_GET,
+    MKTO_STMT_KNOWN_LEAD,
+    MKTO_STMT_KNOWN_SWEEP,
+    MKTO_STMT_KNOWN_TRIM,
+    MKTO_STMT_SENT_PUT,
+    MKTO_STMT_SENT_GET,
+    MKTO_STMT_SENT_SWEEP,
+    MKTO_STMT_SENT_TRIM,
+    MKTO_STMT_STATE_PUT,
+    MKTO_STMT_STATE_DROP,
+    MKTO_STMT_STATE_GET,
+    MKTO_STMT_VACUUM,
+    MKTO_STMT_COUNT
+};
+
+/*
+ * Every event gets the id after the last, so what waits is last_id - gone, without counting. The
+ * row in the file is written only by transactions that remove events; after a start last_id is the
+ * larger of it and the table's.
+ */
+struct mkto_spool_tally {
+    int64_t last_id; /* the newest event that there ever was */
+    int64_t gone;    /* events removed: delivered, buried */
+    int64_t dead;    /* dead letters */
+};
+
+/* The newest row of `seen`; commits of the same minute add to it until it is long enough. */
+struct mkto_spool_seen_row {
+    int64_t id;
+    int64_t minute;
+    uint64_t first; /* number of its first hash in the set */
+};
+
+struct mkto_spool {
+    sqlite3 *db;
+    sqlite3_stmt *statements[MKTO_STMT_COUNT];
+    int lock; /* file descriptor of the lock, held for life */
+    const char *path;
+    apr_pool_t *pool;
+    int64_t max_size;
+    int64_t keep_free;
+    unsigned keep_free_percent;
+    bool busy;   /* between begin and commit */
+    bool failed; /* a statement has failed since begin: everything is rolled back already */
+    struct mkto_spool_tally tally;
+    struct mkto_spool_tally before; /* at begin */
+    struct mkto_spool_seen seen;
+    uint64_t seen_before; /* seen.end at begin */
+    int64_t seen_at_ms;   /* the first hash of this transaction */
+    struct mkto_spool_seen_row seen_row;
+    struct mkto_spool_seen_row seen_row_next; /* what seen_row is after the commit */
+    int64_t seen_stored;                      /* hashes in the file */
+    int64_t sent_cursor;                      /* how far the sweep of old rows has come */
+    int64_t known_cursor;
+    uint8_t *row; /* crc ‖ envelope on its way in */
+    size_t row_size;
+};
+
+/* mkto_spool_statement.c */
+const char *mkto_spool_statement_sql(enum mkto_spool_statement which);
+int mkto_spool_prepare(struct mkto_spool *spool, struct mkto_error *err);
+
+/* Says what SQLite says, with the name of the operation. Returns -1. */
+int mkto_spool_complain(struct mkto_spool *spool, const char *what, struct mkto_error *err);
+
+/* Steps a bound statement that returns no row, and resets it. A failure rolls back (see `failed`)
+ * and returns -1. */
+int mkto_spool_run(struct mkto_spool *spool, enum mkto_spool_statement which, const char *what,
+                   struct mkto_error *err);
+
+/* Is a write allowed now? -1 with the reason outside of begin and commit, and after a failure. */
+int mkto_spool_writing(struct mkto_spool *spool, struct mkto_error *err);
+
+/* First column of the first row, or fallback. Resets. */
+int64_t mkto_spool_number(struct mkto_spool *spool, enum mkto_spool_statement which,
+                          int64_t fallback);
+
+/* mkto_spool_file.c: directory, lock, file. */
+int mkto_spool_file_prepare(const struct mkto_spool_options *options, struct mkto_spool *spool,
+                            int64_t now_ms, struct mkto_spool_opened *opened,
+                            struct mkto_error *err);
+int mkto_spool_file_create(const struct mkto_spool_options *options, struct mkto_error *err);
+int mkto_spool_file_set_aside(const char *path, int64_t now_ms, struct mkto_spool_opened *opened,
+                              struct mkto_error *err);
+int mkto_spool_file_name(const char *path, const char *file, char *out, size_t size,
+                         struct mkto_error *err);
+
+/* mkto_spool_schema.c: 0; -1 refused; 1 the file is no database, or a broken one. */
+int mkto_spool_schema_open(struct mkto_spool *spool, struct mkto_error *err);
+
+/* mkto_spool_event.c */
+int mkto_spool_seen_save(struct mkto_spool *spool, struct mkto_error *err);
+int mkto_spool_seen_load(struct mkto_spool *spool, int64_t now_ms, struct mkto_error *err);
+int mkto_spool_append_raw(struct mkto_spool *spool, struct mkto_slice envelope, int64_t *id,
+                          struct mkto_error *err);
+
+/* Copies a column that holds crc ‖ envelope. False when the CRC does not match. */
+bool mkto_spool_unpack(sqlite3_stmt *statement, int column, int64_t id, struct mkto_slice *envelope,
+                       apr_pool_t *pool);
+
+#endif
