@@ -329,7 +329,7 @@ static bool is_domain(struct mkto_slice s)
             return false;
         }
     }
-    return s.len > 0;
+    return s.len > 0 && is_alnum(s.data[0]);
 }
 
 struct mkto_slice mkto_cookie_token_domain(struct mkto_slice token)

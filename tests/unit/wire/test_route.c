@@ -1,0 +1,126 @@
+#include "wire_test.h"
+
+#include "mkto_route.h"
+
+static struct mkto_route_result check(const char *path, const char *method, const char *type,
+                                      long long length)
+{
+    const struct mkto_route_request request = {
+        .path = mkto_slice_str(path),
+        .method = mkto_slice_str(method),
+        .content_type = mkto_slice_str(type),
+        .content_length = length,
+        .max_body = MKTO_BODY_DEFAULT,
+    };
+    return mkto_route_check(&request);
+}
+
+static void paths(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        enum mkto_call call;
+    } rows[] = {
+        {"v1/identify", MKTO_CALL_IDENTIFY}, {"v1/i", MKTO_CALL_IDENTIFY},
+        {"v1/track", MKTO_CALL_TRACK},       {"v1/t", MKTO_CALL_TRACK},
+        {"v1/page", MKTO_CALL_PAGE},         {"v1/p", MKTO_CALL_PAGE},
+        {"v1/screen", MKTO_CALL_SCREEN},     {"v1/s", MKTO_CALL_SCREEN},
+        {"v1/group", MKTO_CALL_GROUP},       {"v1/g", MKTO_CALL_GROUP},
+        {"v1/alias", MKTO_CALL_ALIAS},       {"v1/a", MKTO_CALL_ALIAS},
+        {"v1/batch", MKTO_CALL_BATCH},       {"v1/b", MKTO_CALL_BATCH},
+        {"v1/import", MKTO_CALL_BATCH},      {"/v1/identify", MKTO_CALL_IDENTIFY},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct mkto_route_result result = check(rows[i].path, "POST", NULL, 10);
+        assert_int_equal(result.answer, MKTO_ANSWER_STORED);
+        assert_int_equal(result.call, rows[i].call);
+        assert_null(result.allow);
+    }
+}
+
+static void unknown_paths(void **state)
+{
+    (void)state;
+    static const char *const unknown[] = {"",           "/",        "v1",        "v1/",
+                                          "v1/x",       "v2/track", "v1/track/", "//v1/track",
+                                          "V1/track",   "v1/Track", "v1/trackx", "v1/trac",
+                                          "v1/track?x", "identify", "v1//track"};
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        assert_int_equal(check(unknown[i], "POST", NULL, 1).answer, MKTO_ANSWER_NOT_FOUND);
+        assert_int_equal(check(unknown[i], "GET", NULL, -1).answer, MKTO_ANSWER_NOT_FOUND);
+    }
+}
+
+static void methods(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post", ""};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        const struct mkto_route_result result = check("v1/track", others[i], NULL, -1);
+        assert_int_equal(result.answer, MKTO_ANSWER_BAD_METHOD);
+        assert_string_equal(result.allow, "POST");
+    }
+}
+
+static void media_types(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {"application/json",
+                                        "text/plain",
+                                        "Application/JSON",
+                                        "application/json; charset=utf-8",
+                                        "text/plain;charset=UTF-8",
+                                        "text/plain ; Charset=\"utf-8\"",
+                                        "application/json; profile=x",
+                                        "application/json;",
+                                        " application/json "};
+    static const char *const refused[] = {"",
+                                          "application/x-www-form-urlencoded",
+                                          "application/jsonp",
+                                          "text/html",
+                                          "multipart/form-data; boundary=x",
+                                          "application/json; charset=iso-8859-1",
+                                          "text/plain; x=y; charset=latin1",
+                                          "text/plain; charset"};
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+        assert_int_equal(check("v1/track", "POST", taken[i], 1).answer, MKTO_ANSWER_STORED);
+    }
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        assert_int_equal(check("v1/track", "POST", refused[i], 1).answer,
+                         MKTO_ANSWER_BAD_MEDIA_TYPE);
+    }
+}
+
+static void lengths(void **state)
+{
+    (void)state;
+    assert_int_equal(check("v1/b", "POST", NULL, -1).answer, MKTO_ANSWER_STORED);
+    assert_int_equal(check("v1/b", "POST", NULL, 0).answer, MKTO_ANSWER_STORED);
+    assert_int_equal(check("v1/b", "POST", NULL, MKTO_BODY_DEFAULT).answer, MKTO_ANSWER_STORED);
+    assert_int_equal(check("v1/b", "POST", NULL, MKTO_BODY_DEFAULT + 1).answer,
+                     MKTO_ANSWER_TOO_LARGE);
+}
+
+static void names(void **state)
+{
+    (void)state;
+    for (int i = MKTO_CALL_NONE + 1; i < MKTO_CALL_COUNT; i++) {
+        const char *name = mkto_call_name((enum mkto_call)i);
+        assert_int_equal(mkto_call_find(mkto_slice_str(name)), i);
+    }
+    assert_string_equal(mkto_call_name(MKTO_CALL_NONE), "none");
+    assert_string_equal(mkto_call_name(MKTO_CALL_COUNT), "none");
+    assert_int_equal(mkto_call_find(MKTO_SLICE_LIT("none")), MKTO_CALL_NONE);
+    assert_int_equal(mkto_call_find(MKTO_SLICE_LIT("Identify")), MKTO_CALL_NONE);
+    assert_int_equal(mkto_call_find(MKTO_SLICE_NONE), MKTO_CALL_NONE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths),       cmocka_unit_test(unknown_paths), cmocka_unit_test(methods),
+        cmocka_unit_test(media_types), cmocka_unit_test(lengths),       cmocka_unit_test(names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
