@@ -1,0 +1,332 @@
+#include "mod_marketo.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "ap_mpm.h"
+#include "apr_strings.h"
+
+#include "mkto_spawn.h"
+
+/*
+ * The threads that wait drive the connection themselves. One of them, the leader, polls it, without
+ * the mutex, and hands out what comes; the others sleep on a semaphore of their own and wake up to
+ * their verdict, or to lead. So there is no thread that a stopping child would have to end, and
+ * under an MPM without threads the only thread there is always leads.
+ *
+ * Who is answered needs no lock any more: the leader takes a call off the list, under the mutex,
+ * before it posts its semaphore, and does not look at it afterwards.
+ */
+struct call {
+    sem_t woken;
+    bool done;                  /* reply is there; else the semaphore means: lead */
+    uint64_t since;             /* ms */
+    struct call *older, *newer; /* calls that wait */
+    struct call *next_woken;
+    enum mkto_answer answer;
+    int retry_after;
+    char *body; /* malloc'ed: a pool belongs to its thread */
+    size_t body_len;
+};
+
+enum stopping { STAY, STOP_SOON, STOP_NOW };
+
+struct marketo_link {
+    pthread_mutex_t mutex;
+    struct marketo_socket socket;
+    const struct marketo *marketo;
+    struct marketo_seat *seat;    /* NULL under a threaded MPM */
+    struct call *oldest, *newest; /* calls that wait */
+    size_t waiting;               /* how many */
+    struct call *leader;          /* NULL: nobody looks at the socket */
+    struct call *woken;           /* answered, but not told yet */
+    uint64_t heard;               /* ms, of the last verdict */
+    bool complained;              /* about this loss of the courier */
+    int bell;                     /* eventfd that wakes the leader out of poll */
+    _Atomic int stopping;
+};
+
+/* Takes a call off the list. Its thread is told when the mutex is released. */
+static void finish(struct marketo_link *link, struct call *call, enum mkto_answer answer)
+{
+    *(call->older == NULL ? &link->oldest : &call->older->newer) = call->newer;
+    *(call->newer == NULL ? &link->newest : &call->newer->older) = call->older;
+    link->waiting--;
+    call->answer = answer;
+    call->done = true;
+    if (call != link->leader) {
+        call->next_woken = link->woken;
+        link->woken = call;
+    }
+}
+
+static void on_answer(void *ctx, void *request, const struct mkto_verdict_frame *verdict)
+{
+    struct marketo_link *link = ctx;
+    struct call *call = request;
+    call->retry_after = verdict->retry_after;
+    if (verdict->body.len > 0 && (call->body = malloc(verdict->body.len)) != NULL) {
+        memcpy(call->body, verdict->body.data, verdict->body.len);
+        call->body_len = verdict->body.len;
+    }
+    if (verdict->answer != MKTO_ANSWER_AWAY) { /* which is the client's own, at the deadline */
+        link->heard = marketo_now();
+        link->complained = false;
+        if (link->marketo->crowd != NULL) {
+            marketo_crowd_heard(link->marketo->crowd, link->heard);
+        }
+    }
+    finish(link, call, verdict->answer);
+}
+
+/* Releases the mutex and wakes whoever was answered: after it, or they would wake up to wait. */
+static void release(struct marketo_link *link)
+{
+    struct call *call = link->woken;
+    link->woken = NULL;
+    pthread_mutex_unlock(&link->mutex);
+    while (call != NULL) {
+        struct call *next = call->next_woken; /* the call ends with the post */
+        sem_post(&call->woken);
+        call = next;
+    }
+}
+
+/* How many calls of this process may wait now (MARKETO_SILENCE). */
+static size_t places(const struct marketo_link *link, uint64_t now)
+{
+    const int stopping = atomic_load(&link->stopping);
+    const uint64_t since = link->oldest != NULL ? link->oldest->since : now;
+    uint64_t quiet = since > link->heard ? since : link->heard;
+    size_t before = 0;
+    if (stopping == STOP_NOW) {
+        return 0;
+    }
+    if (link->marketo->crowd != NULL) {
+        before = marketo_crowd_before(link->marketo->crowd, since, now, &quiet);
+    }
+    if (now < quiet + MARKETO_SILENCE) {
+        return SIZE_MAX;
+    }
+    const size_t most = stopping == STAY ? link->marketo->wait_max : 0;
+    return most > before ? most - before : 0;
+}
+
+/* Sends away those for whom there is no place, the newest. What they sent may be stored yet: it
+ * carries its id, so that sending it again is safe. */
+static void shed(struct marketo_link *link, uint64_t now)
+{
+    const size_t most = places(link, now);
+    while (link->waiting > most) {
+        struct call *call = link->newest;
+        mkto_client_cancel(link->socket.client, call);
+        finish(link, call,
+               atomic_load(&link->stopping) == STAY ? MKTO_ANSWER_BUSY : MKTO_ANSWER_AWAY);
+    }
+}
+
+static int wait_for(const struct marketo_link *link, uint64_t now)
+{
+    const uint64_t deadline = mkto_client_deadline(link->socket.client);
+    const uint64_t most = now + MARKETO_SILENCE;
+    return deadline <= now ? 0 : (int)((deadline < most ? deadline : most) - now);
+}
+
+/* Gives the mutex away while nothing happens. Returns the time, with the mutex again. */
+static uint64_t doze(struct marketo_link *link, int timeout, uint64_t now)
+{
+    struct pollfd files[2] = {
+        {.fd = link->bell, .events = POLLIN},
+        {.fd = link->socket.fd, .events = marketo_socket_events(&link->socket, now)},
+    };
+    release(link);
+    const int ready = poll(files, 2, timeout);
+    pthread_mutex_lock(&link->mutex);
+    if (ready > 0 && files[0].revents != 0) {
+        uint64_t count;
+        (void)!read(link->bell, &count, sizeof(count));
+    }
+    now = marketo_now();
+    marketo_socket_turn(&link->socket, ready > 0 && files[1].revents != 0, now);
+    return now;
+}
+
+/* A child without threads is told by a signal that changes the state, and interrupts poll(). */
+static void look_for_stop(struct marketo_link *link)
+{
+    int state = AP_MPMQ_RUNNING;
+    if (link->marketo->crowd != NULL && atomic_load(&link->stopping) == STAY &&
+        ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING) {
+        marketo_link_stop(link, true);
+    }
+}
+
+/* Polls for everybody until this call has its verdict; then the oldest one that waits leads. */
+static void lead(struct marketo_link *link, struct call *call)
+{
+    uint64_t now = marketo_now();
+    link->leader = call;
+    marketo_socket_turn(&link->socket, false, now);
+    while (!call->done) {
+        now = doze(link, wait_for(link, now), now);
+        look_for_stop(link);
+        shed(link, now);
+    }
+    struct call *next = link->oldest;
+    link->leader = next;
+    if (next != NULL) {
+        next->next_woken = link->woken;
+        link->woken = next;
+    }
+    release(link);
+}
+
+static void follow(struct marketo_link *link, struct call *call)
+{
+    const uint64_t one = 1;
+    marketo_socket_write(&link->socket);
+    if ((marketo_socket_events(&link->socket, call->since) & POLLOUT) != 0) {
+        (void)!write(link->bell, &one, sizeof(one)); /* the socket is full: the leader goes on */
+    }
+    release(link);
+    while (sem_wait(&call->woken) != 0) {
+    }
+    if (!call->done) {
+        pthread_mutex_lock(&link->mutex);
+        lead(link, call);
+    }
+}
+
+/*
+ * After a timeout mkto_client takes nothing until it hears the courier, and nobody waits that would
+ * look. So those who come look: one of them, and not for long.
+ */
+static void probe(struct marketo_link *link, struct call *call, uint64_t now)
+{
+    const uint64_t end = now + MARKETO_PROBE;
+    if (!mkto_client_tripped(link->socket.client) || link->leader != NULL) {
+        return;
+    }
+    link->leader = call;
+    marketo_socket_turn(&link->socket, true, now);
+    while (mkto_client_tripped(link->socket.client) && now < end &&
+           mkto_client_state_of(link->socket.client) == MKTO_CLIENT_GREETING &&
+           atomic_load(&link->stopping) == STAY) {
+        now = doze(link, (int)(end - now), now);
+    }
+    link->leader = NULL;
+}
+
+static enum mkto_answer admit(struct marketo_link *link, struct call *call,
+                              const struct mkto_event_frame *event,
+                              const struct mkto_envelope *envelope)
+{
+    probe(link, call, call->since);
+    call->since = marketo_now();
+    if (link->waiting >= places(link, call->since)) {
+        return atomic_load(&link->stopping) == STAY ? MKTO_ANSWER_BUSY : MKTO_ANSWER_AWAY;
+    }
+    const enum mkto_answer answer =
+        mkto_client_submit(link->socket.client, event, envelope, call, call->since);
+    if (answer == MKTO_ANSWER_STORED) {
+        call->older = link->newest;
+        *(link->newest == NULL ? &link->oldest : &link->newest->newer) = call;
+        link->newest = call;
+        link->waiting++;
+    }
+    return answer;
+}
+
+/* Why the courier does not answer, the first time that it does not. */
+static const char *complaint(struct marketo_link *link, apr_pool_t *pool)
+{
+    struct mkto_error err = MKTO_ERROR_INIT;
+    const char *text = NULL;
+    pthread_mutex_lock(&link->mutex);
+    if (!link->complained && atomic_load(&link->stopping) == STAY) {
+        link->complained = true;
+        if (link->socket.connect_error != 0) {
+            mkto_spawn_wanted(link->socket.connect_error, link->socket.path, &err);
+        }
+        text = err.text[0] != '\0' ? err.text : mkto_client_reason(link->socket.client);
+        text = apr_pstrdup(pool, text[0] != '\0' ? text : "it is connected and silent");
+    }
+    pthread_mutex_unlock(&link->mutex);
+    return text;
+}
+
+void marketo_link_call(struct marketo_link *link, const struct mkto_event_frame *event,
+                       const struct mkto_envelope *envelope, apr_pool_t *pool,
+                       struct marketo_reply *reply)
+{
+    struct call call = {.since = marketo_now()};
+    sem_init(&call.woken, 0, 0);
+    pthread_mutex_lock(&link->mutex);
+    call.answer = admit(link, &call, event, envelope);
+    if (call.answer != MKTO_ANSWER_STORED) {
+        release(link);
+    } else {
+        if (link->seat != NULL) {
+            marketo_crowd_wait(link->seat, call.since, event->deadline_ms);
+        }
+        if (link->leader == NULL) {
+            lead(link, &call);
+        } else {
+            follow(link, &call);
+        }
+        if (link->seat != NULL) {
+            marketo_crowd_done(link->seat);
+        }
+    }
+    sem_destroy(&call.woken);
+    *reply = (struct marketo_reply){.answer = call.answer, .retry_after = call.retry_after};
+    if (call.body != NULL) {
+        reply->body =
+            (struct mkto_slice){apr_pmemdup(pool, call.body, call.body_len), call.body_len};
+        free(call.body);
+    }
+    if (call.answer == MKTO_ANSWER_AWAY) {
+        reply->complaint = complaint(link, pool);
+    }
+}
+
+/* What runs here may interrupt anything, so it takes no lock: the process is ending. */
+static apr_status_t end_link(void *data)
+{
+    struct marketo_link *link = data;
+    marketo_socket_close(&link->socket);
+    if (link->seat != NULL) {
+        marketo_crowd_leave(link->seat);
+    }
+    return APR_SUCCESS;
+}
+
+struct marketo_link *marketo_link_create(const struct marketo *marketo, apr_pool_t *pchild)
+{
+    struct marketo_link *link = apr_pcalloc(pchild, sizeof(*link));
+    struct mkto_client_conf conf = {.ctx = link, .answered = on_answer};
+    link->marketo = marketo;
+    link->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (link->bell < 0 || pthread_mutex_init(&link->mutex, NULL) != 0 ||
+        marketo_socket_init(&link->socket, marketo, &conf, MKTO_ROLE_EVENTS) != 0) {
+        return NULL;
+    }
+    if (marketo->crowd != NULL) {
+        link->seat = marketo_crowd_sit(marketo->crowd);
+    }
+    apr_pool_cleanup_register(pchild, link, end_link, apr_pool_cleanup_null);
+    return link;
+}
+
+void marketo_link_stop(struct marketo_link *link, bool graceful)
+{
+    const uint64_t one = 1;
+    atomic_store(&link->stopping, graceful ? STOP_SOON : STOP_NOW);
+    (void)!write(link->bell, &one, sizeof(one));
+}
