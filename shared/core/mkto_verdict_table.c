@@ -153,7 +153,7 @@ static const struct mkto_verdict_row munchkin_http[] = {
     {429, PAUSE(RATE, MKTO_VERDICT_RATE_MS), "rate"},
     {0, RETRY, "http_other"},
 };
-static const struct mkto_verdict_row munchkin_refused = {0, DEAD, "http_4xx"};
+static const struct mkto_verdict_row munchkin_refused = {0, DEAD_ALL, "http_4xx"};
 static const struct mkto_verdict_row munchkin_broken = {0, RETRY, "http_5xx"};
 static const struct mkto_verdict_row redirected = {0, PAUSE(GONE, 0), "redirect"};
 static const struct mkto_verdict_row down = {0, PAUSE(DOWN, 0), "http_5xx"};
