@@ -40,7 +40,8 @@ static void write_program(void)
     fprintf(file,
             "#!/bin/sh\n"
             "exec 9>%s.new\n"
-            "echo \"$@\" >&9; readlink /proc/$$/fd/[012] /proc/$$/fd/* >&9\n"
+            "links=$(readlink /proc/$$/fd/[012] /proc/$$/fd/*)\n"
+            "printf \"%%s\\n%%s\\n\" \"$*\" \"$links\" >&9\n"
             "grep -E '^Sig(Blk|Ign)' /proc/$$/status >&9\n"
             "mv %s.new %s\n",
             output, output, output);
