@@ -29,6 +29,14 @@ size_t mkto_rest_sync(const struct mkto_subscription *subscription, const char *
                       const struct mkto_lead *const *leads, size_t count,
                       struct mkto_http_request *request, apr_pool_t *pool);
 
+/*
+ * updateOnly by lead id, for an event that only a cookie names: the lead is known, its e-mail need
+ * not be. A lead's email, when there is one, is written like a field.
+ */
+void mkto_rest_update(const struct mkto_subscription *subscription, const char *token,
+                      int64_t lead_id, const struct mkto_lead *lead,
+                      struct mkto_http_request *request, apr_pool_t *pool);
+
 void mkto_rest_associate(const struct mkto_subscription *subscription, const char *token,
                          int64_t lead_id, const char *cookie, struct mkto_http_request *request,
                          apr_pool_t *pool);

@@ -44,9 +44,14 @@ static void gen_field(yajl_gen gen, const struct mkto_field *field)
     }
 }
 
-static void gen_lead(yajl_gen gen, const struct mkto_lead *lead)
+/* A record; id may be NULL. */
+static void gen_lead(yajl_gen gen, const int64_t *id, const struct mkto_lead *lead)
 {
     yajl_gen_map_open(gen);
+    if (id != NULL) {
+        gen_text(gen, "id");
+        yajl_gen_integer(gen, *id);
+    }
     if (lead->email != NULL) {
         gen_text(gen, "email");
         gen_text(gen, lead->email);
@@ -57,13 +62,13 @@ static void gen_lead(yajl_gen gen, const struct mkto_lead *lead)
     yajl_gen_map_close(gen);
 }
 
-static void gen_head(yajl_gen gen, const char *partition)
+static void gen_head(yajl_gen gen, const char *action, const char *lookup, const char *partition)
 {
     yajl_gen_map_open(gen);
     gen_text(gen, "action");
-    gen_text(gen, "createOrUpdate");
+    gen_text(gen, action);
     gen_text(gen, "lookupField");
-    gen_text(gen, "email");
+    gen_text(gen, lookup);
     if (partition != NULL) {
         gen_text(gen, "partitionName");
         gen_text(gen, partition);
@@ -81,7 +86,7 @@ static size_t gen_leads(yajl_gen gen, struct body *body, const struct mkto_lead 
 
     while (done < count && done < MKTO_REST_BATCH_MAX) {
         size_t before = body->len;
-        gen_lead(gen, leads[done]);
+        gen_lead(gen, NULL, leads[done]);
         if (done > 0 && body->len + tail > MKTO_REST_BODY_MAX) {
             body->len = before;
             break;
@@ -102,24 +107,53 @@ static void set_headers(struct mkto_http_request *request, const char *token, ap
     request->header_count = sizeof(all) / sizeof(all[0]);
 }
 
-size_t mkto_rest_sync(const struct mkto_subscription *subscription, const char *token,
-                      const struct mkto_lead *const *leads, size_t count,
-                      struct mkto_http_request *request, apr_pool_t *pool)
+static yajl_gen open_body(struct body *body, apr_pool_t *pool)
 {
-    struct body body = {NULL, 0, 0, pool};
     yajl_gen gen = yajl_gen_alloc(NULL);
 
-    yajl_gen_config(gen, yajl_gen_print_callback, body_print, &body);
-    gen_head(gen, subscription->rest_partition);
-    size_t done = gen_leads(gen, &body, leads, count);
+    *body = (struct body){NULL, 0, 0, pool};
+    yajl_gen_config(gen, yajl_gen_print_callback, body_print, body);
+    return gen;
+}
+
+/* Ends the input and the object around it, and makes the request of it. */
+static void close_body(yajl_gen gen, const struct body *body,
+                       const struct mkto_subscription *subscription, const char *token,
+                       struct mkto_http_request *request)
+{
     yajl_gen_array_close(gen);
     yajl_gen_map_close(gen);
     yajl_gen_free(gen);
     request->method = "POST";
-    request->url = apr_pstrcat(pool, subscription->rest_endpoint, "/rest/v1/leads.json", NULL);
-    request->body = (struct mkto_slice){body.data, body.len};
-    set_headers(request, token, pool);
+    request->url =
+        apr_pstrcat(body->pool, subscription->rest_endpoint, "/rest/v1/leads.json", NULL);
+    request->body = (struct mkto_slice){body->data, body->len};
+    set_headers(request, token, body->pool);
+}
+
+size_t mkto_rest_sync(const struct mkto_subscription *subscription, const char *token,
+                      const struct mkto_lead *const *leads, size_t count,
+                      struct mkto_http_request *request, apr_pool_t *pool)
+{
+    struct body body;
+    yajl_gen gen = open_body(&body, pool);
+
+    gen_head(gen, "createOrUpdate", "email", subscription->rest_partition);
+    size_t done = gen_leads(gen, &body, leads, count);
+    close_body(gen, &body, subscription, token, request);
     return done;
+}
+
+void mkto_rest_update(const struct mkto_subscription *subscription, const char *token,
+                      int64_t lead_id, const struct mkto_lead *lead,
+                      struct mkto_http_request *request, apr_pool_t *pool)
+{
+    struct body body;
+    yajl_gen gen = open_body(&body, pool);
+
+    gen_head(gen, "updateOnly", "id", NULL); /* a partition goes with creating only */
+    gen_lead(gen, &lead_id, lead);
+    close_body(gen, &body, subscription, token, request);
 }
 
 /* Everything outside the unreserved characters of RFC 3986 escaped: a form value, a cookie. */

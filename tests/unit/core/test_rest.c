@@ -114,6 +114,21 @@ static void values_keep_their_types(void **state)
         "\"doNotCall\":true,\"zip\":\"007\",\"city\":\"K\xc3\xb6ln/\\n\\u0001\"}]}");
 }
 
+static void update_request(void **state)
+{
+    static const struct mkto_field fields[] = {{"plan", "Pro", MKTO_FIELD_TEXT}};
+    const struct mkto_lead lead = {.cookie = "id:A&token:T", .fields = fields, .field_count = 1};
+    struct mkto_http_request request;
+
+    mkto_rest_update(&subscription, "t", INT64_C(9007199254740993), &lead, &request, *state);
+    assert_string_equal(request.method, "POST");
+    assert_string_equal(request.url, "https://561-hyg-937.mktorest.com/rest/v1/leads.json");
+    assert_string_equal(header_of(&request, "Authorization"), "Bearer t");
+    assert_string_equal(body_of(&request, state),
+                        "{\"action\":\"updateOnly\",\"lookupField\":\"id\",\"input\":["
+                        "{\"id\":9007199254740993,\"plan\":\"Pro\"}]}");
+}
+
 static void batch_limit(void **state)
 {
     const struct mkto_lead lead = {.email = "a@b.co"};
@@ -461,6 +476,7 @@ int main(void)
         cmocka_unit_test(token_request),
         cmocka_unit_test(sync_request),
         cmocka_unit_test(values_keep_their_types),
+        cmocka_unit_test(update_request),
         cmocka_unit_test(batch_limit),
         cmocka_unit_test(body_limit),
         cmocka_unit_test(associate_request),
