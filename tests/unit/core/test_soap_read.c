@@ -1,8 +1,14 @@
-/* mkto_soap: every shape of an answer, and what is none. */
+/*
+ * mkto_soap: every shape of an answer, and what is none.
+ *
+ * With files as arguments it runs no test, but prints what the reader makes of each: one line,
+ * understood or not, ok or its code, and a word for each record. tests/e2e/test_zeep.py asks.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <apr_general.h>
@@ -301,8 +307,47 @@ static void text_limit(void **state)
     assert_int_equal(strlen(result.call.text), MKTO_RESULT_TEXT_MAX);
 }
 
-int main(void)
+static int read_file(const char *name, apr_pool_t *pool)
 {
+    static char body[1 << 20];
+    struct mkto_call_result result;
+    FILE *file = fopen(name, "rb");
+    if (file == NULL) {
+        perror(name);
+        return -1;
+    }
+    size_t len = fread(body, 1, sizeof(body), file);
+    fclose(file);
+
+    mkto_soap_read((struct mkto_slice){body, len}, &result, pool);
+    printf("%s %s %d", result.understood ? "understood" : "unknown",
+           result.call.ok ? "ok" : "refused", result.call.code);
+    for (size_t i = 0; i < result.record_count; i++) {
+        const struct mkto_result *record = &result.records[i];
+        printf(" %lld:%s:%s:%d", (long long)record->lead_id,
+               record->status == NULL ? "" : record->status, record->ok ? "ok" : "failed",
+               record->code);
+    }
+    printf("\n");
+    return 0;
+}
+
+static int read_files(char **names)
+{
+    void *pool = NULL;
+    int rc = setup(&pool);
+
+    while (rc == 0 && *names != NULL) {
+        rc = read_file(*names++, pool);
+    }
+    return rc == 0 && teardown(&pool) == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        return read_files(argv + 1);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lead_updated),   cmocka_unit_test(lead_created_and_returned),
         cmocka_unit_test(mixed_statuses), cmocka_unit_test(probe_answered),
