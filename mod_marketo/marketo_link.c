@@ -20,6 +20,11 @@
  * their verdict, or to lead. So there is no thread that a stopping child would have to end, and
  * under an MPM without threads the only thread there is always leads.
  *
+ * The leader writes for all, before it polls. What the others hand in meanwhile goes out together
+ * when the next verdicts come: until then the courier was busy with its last commit anyway, and so
+ * it gets one large one instead of many small ones. A verdict that is late holds nothing up longer
+ * than MARKETO_GATHER.
+ *
  * Who is answered needs no lock any more: the leader takes a call off the list, under the mutex,
  * before it posts its semaphore, and does not look at it afterwards.
  */
@@ -47,6 +52,7 @@ struct marketo_link {
     struct call *leader;          /* NULL: nobody looks at the socket */
     struct call *woken;           /* answered, but not told yet */
     uint64_t heard;               /* ms, of the last verdict */
+    uint64_t gathers;             /* ms: until then only the leader writes */
     bool complained;              /* about this loss of the courier */
     int bell;                     /* eventfd that wakes the leader out of poll */
     _Atomic int stopping;
@@ -141,6 +147,12 @@ static int wait_for(const struct marketo_link *link, uint64_t now)
 /* Gives the mutex away while nothing happens. Returns the time, with the mutex again. */
 static uint64_t doze(struct marketo_link *link, int timeout, uint64_t now)
 {
+    if (marketo_socket_write(&link->socket)) {
+        link->gathers = now + MARKETO_GATHER;
+    }
+    if (now < link->gathers && timeout > MARKETO_GATHER) {
+        timeout = MARKETO_GATHER;
+    }
     struct pollfd files[2] = {
         {.fd = link->bell, .events = POLLIN},
         {.fd = link->socket.fd, .events = marketo_socket_events(&link->socket, now)},
@@ -187,12 +199,17 @@ static void lead(struct marketo_link *link, struct call *call)
     release(link);
 }
 
-static void follow(struct marketo_link *link, struct call *call)
+static void ring(const struct marketo_link *link)
 {
     const uint64_t one = 1;
-    marketo_socket_write(&link->socket);
-    if ((marketo_socket_events(&link->socket, call->since) & POLLOUT) != 0) {
-        (void)!write(link->bell, &one, sizeof(one)); /* the socket is full: the leader goes on */
+    (void)!write(link->bell, &one, sizeof(one));
+}
+
+static void follow(struct marketo_link *link, struct call *call)
+{
+    if (call->since >= link->gathers && marketo_socket_write(&link->socket) &&
+        (marketo_socket_events(&link->socket, call->since) & POLLOUT) != 0) {
+        ring(link); /* the socket is full: the leader waits for room */
     }
     release(link);
     while (sem_wait(&call->woken) != 0) {
@@ -326,7 +343,6 @@ struct marketo_link *marketo_link_create(const struct marketo *marketo, apr_pool
 
 void marketo_link_stop(struct marketo_link *link, bool graceful)
 {
-    const uint64_t one = 1;
     atomic_store(&link->stopping, graceful ? STOP_SOON : STOP_NOW);
-    (void)!write(link->bell, &one, sizeof(one));
+    ring(link);
 }

@@ -98,6 +98,7 @@ static void look(struct presence *presence, uint64_t now)
     struct marketo_socket *sock = &presence->socket;
     struct mkto_error err = MKTO_ERROR_INIT;
     marketo_socket_turn(sock, true, now);
+    marketo_socket_write(sock);
     reap(presence);
     const uint8_t refusal = mkto_client_refusal(sock->client);
     if (mkto_client_state_of(sock->client) == MKTO_CLIENT_READY) {

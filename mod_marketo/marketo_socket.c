@@ -85,20 +85,23 @@ static void read_all(struct marketo_socket *sock, uint64_t now)
 }
 
 /* An error is left to the reader: verdicts may lie unread before the end of the stream. */
-void marketo_socket_write(struct marketo_socket *sock)
+bool marketo_socket_write(struct marketo_socket *sock)
 {
+    bool wrote = false;
     struct iovec frames[BATCH];
     int count;
     while ((count = mkto_client_output(sock->client, frames, BATCH)) > 0) {
         const struct msghdr message = {.msg_iov = frames, .msg_iovlen = (size_t)count};
         const ssize_t sent = sendmsg(sock->fd, &message, MSG_NOSIGNAL);
         if (sent < 0 && errno != EINTR) {
-            return;
+            break;
         }
         if (sent > 0) {
             mkto_client_sent(sock->client, (size_t)sent);
+            wrote = true;
         }
     }
+    return wrote;
 }
 
 /* Reads before time passes: a verdict that lies here is not late, however long nobody looked. */
@@ -114,7 +117,6 @@ void marketo_socket_turn(struct marketo_socket *sock, bool readable, uint64_t no
     if ((mkto_client_wants(sock->client, now) & MKTO_WANT_CONNECT) != 0) {
         reach(sock, now);
     }
-    marketo_socket_write(sock);
 }
 
 short marketo_socket_events(const struct marketo_socket *sock, uint64_t now)

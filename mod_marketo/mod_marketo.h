@@ -40,6 +40,9 @@
  */
 #define MARKETO_SILENCE 250 /* ms */
 
+/* How long a call may lie here for others to go with it. */
+#define MARKETO_GATHER 10 /* ms */
+
 /* After a timeout one request at a time waits this long to see whether the courier is back. */
 #define MARKETO_PROBE 100 /* ms */
 
@@ -92,9 +95,9 @@ struct marketo_socket {
 /* sock is zeroed. Returns 0, or -1 when memory is short. */
 int marketo_socket_init(struct marketo_socket *sock, const struct marketo *marketo,
                         struct mkto_client_conf *conf, enum mkto_role role);
-/* Writes what the client has, as far as the socket takes it. */
-void marketo_socket_write(struct marketo_socket *sock);
-/* One turn: reads when readable, lets time pass, closes, connects, writes. Never blocks. */
+/* Writes what the client has, as far as the socket takes it; whether that was anything. */
+bool marketo_socket_write(struct marketo_socket *sock);
+/* One turn: reads when readable, lets time pass, closes, connects. Never blocks. */
 void marketo_socket_turn(struct marketo_socket *sock, bool readable, uint64_t now);
 short marketo_socket_events(const struct marketo_socket *sock, uint64_t now); /* for poll() */
 void marketo_socket_close(struct marketo_socket *sock);
