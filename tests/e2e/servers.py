@@ -1,0 +1,363 @@
+"""
+Real servers for the tests: nginx and httpd from Debian's packages with our modules, each with a configuration of its own in a
+directory of its own, on free ports.
+
+    server = make("httpd-event", directory, out, sandbox)
+    server.conf["marketo"]["api"] = "soap"              # marketo.conf, see marketo_conf.py
+    server.location(prefix="/mkto/", subscription="brand-b", ack="memory", timeout="2s", max_body=1000, host="b.example.com")
+    server.text["nginx"] = "…"; server.text["httpd"] = "…"    # more lines for the (first) virtual host
+    server.modules += ["rewrite"]                        # httpd only
+    server.courier = "external"                          # then start_courier(), or a FakeCourier at server.conf.socket
+    server.start(); server.post("identify", {...}); server.reload(); server.stop()
+
+A server that logged a line of level warn or worse fails the test at its end, unless the test expected it:
+server.announce("MKTO0106 "). The same goes for what a courier says with an id.
+"""
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+
+import http_talk
+from marketo_conf import MarketoConf
+from waiting import PATIENCE, wait_until
+
+KINDS = ("nginx", "httpd-event", "httpd-worker", "httpd-prefork")
+HTTPD = "/usr/sbin/apache2"
+HTTPD_MODULES = "/usr/lib/apache2/modules"
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "/usr/sbin/nginx"
+USER = "www-data"
+BAD = "warn|error|crit|alert|emerg"
+SANITIZED = bool(os.environ.get("MKTO_SANITIZED"))
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def sanitizer_environment(directory, leaks):
+    """Stock servers do not link libasan: it must come first, by LD_PRELOAD; and it reports into files that we look for."""
+    if not SANITIZED:
+        return {}
+    library = subprocess.run(["gcc", "-print-file-name=libasan.so"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return {"LD_PRELOAD": os.path.realpath(library.strip()),
+            "ASAN_OPTIONS": "detect_leaks=%d:log_path=%s/sanitizer" % (leaks, directory),
+            "UBSAN_OPTIONS": "print_stacktrace=1:log_path=%s/sanitizer" % directory}
+
+
+class Process:
+    """One that we started, and everything that carries our directory in its command line."""
+
+    def __init__(self, command, directory, log, env=None, user=None):
+        entry = pwd.getpwnam(user) if user else None
+        ids = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []} if entry else {}
+        with open(log, "ab") as output:
+            self.popen = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                          start_new_session=True, env=dict(os.environ, **(env or {})), **ids)
+        self.pid = self.popen.pid
+
+    def ended(self):
+        return self.popen.poll() is not None
+
+    def send(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self, timeout=PATIENCE):
+        """Waits for it to end on its own. Returns its exit code."""
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.pid, signal.SIGKILL)
+            self.popen.wait()
+            raise AssertionError("%s did not end within %g s" % (self.popen.args[0], timeout)) from None
+
+
+def processes_of(directory):
+    """Pids of all processes with the directory in their arguments: a spawned courier is nobody's child."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as file:
+                if directory.encode() + b"/" in file.read():
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return [pid for pid in found if pid != os.getpid()]
+
+
+class Location:
+    def __init__(self, prefix, subscription, ack, timeout, max_body):
+        self.prefix, self.subscription, self.ack, self.timeout, self.max_body = prefix, subscription, ack, timeout, max_body
+
+
+class Server:
+    def __init__(self, kind, directory, out, sandbox):
+        self.kind, self.directory, self.out = kind, str(directory), out
+        self.conf = MarketoConf(directory, sandbox)
+        self.port, self.port2 = free_port(), free_port()  # the second speaks HTTP/2 too
+        self.user = USER if os.getuid() == 0 else None
+        self.courier = "spawn"
+        self.hosts = {"": []}          # server name -> locations; "" is the default host
+        self.text = {"nginx": "", "httpd": ""}
+        self.modules = ["authz_core", "authz_host", "dir", "mime", "alias"]
+        self.workers = 2
+        self.env = sanitizer_environment(self.directory, leaks=0)
+        self.log = os.path.join(self.directory, "error.log")
+        self.output = os.path.join(self.directory, "output.log")
+        self.courier_log = os.path.join(self.directory, "courier.log")
+        # Not every machine's /tmp is a disk; the tests are no less true there.
+        self.announced = [r"MKTO0\d\d\d the spool \S+ is not durable"]
+        self.process = self.courier_process = None
+        for name in ("www", "spool", "body"):
+            os.makedirs(os.path.join(self.directory, name), exist_ok=True)
+        with open(os.path.join(self.directory, "www", "index.html"), "w", encoding="utf-8") as page:
+            page.write("<title>A page of the site</title>\n")
+
+    @property
+    def family(self):
+        return self.kind.split("-")[0]
+
+    def location(self, prefix="/mkto/", subscription=None, ack=None, timeout=None, max_body=None, host=""):
+        self.hosts.setdefault(host, []).append(Location(prefix, subscription, ack, timeout, max_body))
+
+    def announce(self, *patterns):
+        self.announced += patterns
+
+    # ---- life ----
+
+    def prepare(self):
+        """Writes the configuration, and gives the files to those that will read them."""
+        if not any(self.hosts.values()):
+            self.location()
+        self.conf.write()
+        self.write_config()
+        os.chmod(self.directory, 0o755)
+        os.chmod(self.conf.spool, 0o700)
+        if self.user:
+            entry = pwd.getpwnam(self.user)
+            for name in os.listdir(self.directory):
+                if name in ("spool", "body") or name.endswith((".secret", ".key")):
+                    os.chown(os.path.join(self.directory, name), entry.pw_uid, entry.pw_gid)
+
+    def start(self):
+        self.prepare()
+        self.process = Process(self.command(), self.directory, self.output, self.env)
+        wait_until(self.listens, what="%s listens; %s" % (self.kind, self.complaints()))
+        return self
+
+    def complaints(self):
+        return "".join(self.read(path)[-2000:] for path in (self.output, self.log))
+
+    def listens(self):
+        assert not self.process.ended(), "%s ended: %s" % (self.kind, self.complaints())
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def check(self):
+        """nginx -t, apachectl configtest: (exit code, what it said)."""
+        self.prepare()
+        done = subprocess.run(self.command(check=True), cwd=self.directory, env=dict(os.environ, **self.env), check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE)
+        return done.returncode, done.stdout
+
+    def reload(self):
+        self.process.send(self.RELOAD)
+
+    def stop(self, graceful=False):
+        if self.process is not None and not self.process.ended():
+            self.process.send(self.QUIT if graceful else signal.SIGTERM)
+            self.process.wait()
+        self.process = None
+
+    def start_courier(self, wait=True, arguments=()):
+        command = [os.path.join(self.out, "marketo"), "courier", "--config", self.conf.path, *arguments]
+        self.courier_process = Process(command, self.directory, self.courier_log, user=self.user,
+                                       env=sanitizer_environment(self.directory, leaks=1) and
+                                       {**sanitizer_environment(self.directory, leaks=1), "LD_PRELOAD": ""})
+        if wait:
+            wait_until(lambda: os.path.exists(self.conf.socket), what="courier; " + self.read(self.courier_log))
+        return self.courier_process
+
+    def stop_courier(self):
+        if self.courier_process is not None and not self.courier_process.ended():
+            self.courier_process.send(signal.SIGCONT)
+            self.courier_process.send(signal.SIGTERM)
+            self.courier_process.wait()
+        self.courier_process = None
+
+    def couriers(self):
+        """Pids of the couriers of this server's spool."""
+        own = self.process.pid if self.process else 0
+        return [pid for pid in processes_of(self.directory) if pid != own and self._is_courier(pid)]
+
+    @staticmethod
+    def _is_courier(pid):
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
+                return b"\0courier\0" in file.read()
+        except OSError:
+            return False
+
+    def end(self):
+        """Stops everything; fails on what stayed behind, or was logged and not announced."""
+        try:
+            self.stop()
+            self.stop_courier()
+            wait_until(lambda: not processes_of(self.directory), timeout=10,
+                       what="nothing of %s is left: %s" % (self.kind, processes_of(self.directory)))
+        finally:
+            for pid in processes_of(self.directory):
+                os.kill(pid, signal.SIGKILL)
+        self.assert_quiet()
+
+    # ---- logs ----
+
+    @staticmethod
+    def read(path):
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def bad_lines(self):
+        lines = [line for path in (self.log, self.output) for line in self.read(path).splitlines() if self.BAD.search(line)]
+        return lines + [line for line in self.read(self.courier_log).splitlines() if re.search(r"\bMKTO\d{4}\b", line)]
+
+    def assert_quiet(self):
+        lines = [line for line in self.bad_lines() if not any(re.search(known, line) for known in self.announced)]
+        assert not lines, "logged and not announced:\n" + "\n".join(lines)
+        reports = [name for name in os.listdir(self.directory) if name.startswith("sanitizer")]
+        assert not reports, self.read(os.path.join(self.directory, reports[0]))
+
+    # ---- HTTP ----
+
+    def request(self, method, path, body=None, headers=None):
+        return http_talk.talk(self.port, method, path, body, headers)
+
+    def get(self, path, headers=None):
+        return self.request("GET", path, None, headers)
+
+    def post(self, call, body, headers=None, prefix="/mkto/"):
+        return self.request("POST", "%sv1/%s" % (prefix, call), body, headers)
+
+    def talk(self):
+        return http_talk.Talk(self.port)
+
+    def raw(self, data, **more):
+        return http_talk.raw(self.port, data, **more)
+
+
+class Nginx(Server):
+    RELOAD, QUIT = signal.SIGHUP, signal.SIGQUIT
+    BAD = re.compile(r"\[(%s)\]" % BAD)
+
+    def command(self, check=False):
+        return [NGINX, "-p", self.directory, "-c", os.path.join(self.directory, "nginx.conf"), *(["-t"] if check else [])]
+
+    def write_location(self, location):
+        options = {"marketo_ack": location.ack, "marketo_timeout": location.timeout, "marketo_max_body": location.max_body}
+        lines = "".join(" %s %s;" % item for item in options.items() if item[1] is not None)
+        return "        location ^~ %s { marketo%s;%s }\n" % (
+            location.prefix, " " + location.subscription if location.subscription else "", lines)
+
+    def write_host(self, name, locations):
+        return """    server {{
+        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port2} http2;
+        server_name {name};
+        root {directory}/www;
+{locations}{text}    }}
+""".format(port=self.port, port2=self.port2, name=name or "_", directory=self.directory,
+           locations="".join(map(self.write_location, locations)), text=self.text["nginx"] if name == "" else "")
+
+    def write_config(self):
+        temporary = "".join("    %s_temp_path %s/body/%s;\n" % (name, self.directory, name)
+                            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        courier = "external" if self.courier == "external" else "spawn %s/marketo" % self.out
+        with open(os.path.join(self.directory, "nginx.conf"), "w", encoding="utf-8") as file:
+            file.write("""load_module {out}/ngx_http_marketo_module.so;
+daemon off;
+{user}worker_processes {workers};
+pid {directory}/nginx.pid;
+error_log {log} info;
+{env}events {{ worker_connections 512; }}
+http {{
+    access_log off;
+{temporary}    marketo_config {conf};
+    marketo_courier {courier};
+{hosts}}}
+""".format(out=self.out, user="user %s;\n" % self.user if self.user else "", workers=self.workers, directory=self.directory,
+           log=self.log, env="".join("env %s;\n" % name for name in self.env), temporary=temporary, conf=self.conf.path,
+           courier=courier, hosts="".join(self.write_host(*host) for host in self.hosts.items())))
+
+
+class Httpd(Server):
+    RELOAD, QUIT = signal.SIGUSR1, signal.SIGWINCH
+    BAD = re.compile(r"^(\[[^]]*\] )?\[\w*:(%s)\]|^AH\d+: |^Syntax error" % BAD)
+    THREADED = "ServerLimit 3\nStartServers 1\nThreadsPerChild 16\nMaxRequestWorkers 48\nMinSpareThreads 4\nMaxSpareThreads 32\n"
+    SIZES = {"event": THREADED, "worker": THREADED,
+             "prefork": "StartServers 4\nMinSpareServers 2\nMaxSpareServers 8\nMaxRequestWorkers 16\n"}
+
+    @property
+    def mpm(self):
+        return self.kind.split("-")[1]
+
+    def command(self, check=False):
+        mode = ["-t"] if check else ["-D", "FOREGROUND"]
+        return [HTTPD, "-d", self.directory, "-f", os.path.join(self.directory, "httpd.conf"), *mode]
+
+    def write_location(self, location):
+        options = {"MarketoSubscription": location.subscription, "MarketoAck": location.ack,
+                   "MarketoTimeout": location.timeout, "MarketoMaxBody": location.max_body}
+        lines = "".join("    %s %s\n" % item for item in options.items() if item[1] is not None)
+        return '<Location "%s">\n    MarketoCollect On\n%s</Location>\n' % (location.prefix, lines)
+
+    def write_host(self, name, locations):
+        return "<VirtualHost 127.0.0.1:%d 127.0.0.1:%d>\nServerName %s\nDocumentRoot %s/www\n%s%s</VirtualHost>\n" % (
+            self.port, self.port2, name or "localhost", self.directory, "".join(map(self.write_location, locations)),
+            self.text["httpd"] if name == "" else "")
+
+    def write_config(self):
+        modules = ["mpm_" + self.mpm, *self.modules]
+        if self.mpm != "prefork":
+            modules.append("http2")
+        courier = "external" if self.courier == "external" else "spawn %s/marketo" % self.out
+        with open(os.path.join(self.directory, "httpd.conf"), "w", encoding="utf-8") as file:
+            file.write("""ServerRoot {directory}
+ServerName localhost
+Listen 127.0.0.1:{port}
+Listen 127.0.0.1:{port2}
+PidFile {directory}/httpd.pid
+DefaultRuntimeDir {directory}
+ErrorLog {log}
+LogLevel info
+{user}{modules}LoadModule marketo_module {out}/mod_marketo.so
+{size}TypesConfig /dev/null
+DirectoryIndex index.html
+GracefulShutdownTimeout 0
+<IfModule http2_module>
+Protocols h2c http/1.1
+</IfModule>
+<Directory {directory}/www>
+    Require all granted
+    AllowOverride All
+</Directory>
+MarketoConfig {conf}
+MarketoCourier {courier}
+{hosts}""".format(directory=self.directory, port=self.port, port2=self.port2, log=self.log, out=self.out,
+                  user="User {0}\nGroup {0}\n".format(self.user) if self.user else "",
+                  modules="".join("LoadModule %s_module %s/mod_%s.so\n" % (name, HTTPD_MODULES, name) for name in modules),
+                  size=self.SIZES[self.mpm], conf=self.conf.path, courier=courier,
+                  hosts="".join(self.write_host(*host) for host in self.hosts.items())))
+
+
+def make(kind, directory, out, sandbox):
+    return (Nginx if kind == "nginx" else Httpd)(kind, directory, out, sandbox)
