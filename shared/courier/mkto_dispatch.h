@@ -10,6 +10,7 @@
 
 #include <apr_pools.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "mkto_clock.h"
@@ -28,6 +29,8 @@ struct mkto_dispatch_hooks {
      * tailing returns true. */
     bool (*tailing)(void *ctx);
     void (*tail)(void *ctx, struct mkto_slice json);
+    /* An answer came in between two turns: next has changed, call turn soon. May be NULL. */
+    void (*wake)(void *ctx);
 };
 
 struct mkto_dispatch *
@@ -53,7 +56,7 @@ uint64_t mkto_dispatch_next(const struct mkto_dispatch *dispatch);
 void mkto_dispatch_hold(struct mkto_dispatch *dispatch, bool hold);
 size_t mkto_dispatch_in_flight(const struct mkto_dispatch *dispatch);
 
-/* The dispatch part of `marketo status` as JSON members of an object (yajl generator text). */
+/* The dispatch part of `marketo status`: a JSON object. Looks at every lane: not for each turn. */
 struct mkto_slice mkto_dispatch_status(const struct mkto_dispatch *dispatch, apr_pool_t *pool);
 
 #endif

@@ -1,0 +1,168 @@
+/* From the spool into lanes, in the order of acceptance. */
+#include "mkto_dispatch_state.h"
+
+/* A lead that was synced a short while ago waits for its interval, also over a restart. */
+static uint64_t lead_due(struct mkto_dispatch *dispatch, const struct reading *reading)
+{
+    uint64_t digest;
+    int64_t at;
+    int64_t now = mkto_dispatch_wall(dispatch);
+
+    if (!mkto_spool_sent_get(dispatch->spool, reading->lead, &digest, &at)) {
+        return 0;
+    }
+    if (at > now) {
+        at = now; /* the clock was set back */
+    }
+    return mkto_dispatch_mono_of(dispatch, at + reading->channel->lead_interval_ms);
+}
+
+/* A new lane begins with this event. */
+static void begin_lane(struct mkto_dispatch *dispatch, const struct reading *reading,
+                       uint32_t number)
+{
+    struct mkto_lane *lane = mkto_lanes_at(dispatch->lanes, number);
+    uint64_t due = 0;
+
+    if (reading->kind == MKTO_LANE_LEAD) {
+        due = lead_due(dispatch, reading);
+        lane->alone = mkto_dispatch_goes_alone(dispatch, reading);
+    }
+    if (reading->row.has_retry) {
+        uint64_t retry = mkto_dispatch_mono_of(dispatch, reading->row.retry.due_ms);
+        due = retry > due ? retry : due;
+    }
+    if (due > mkto_dispatch_mono(dispatch)) {
+        mkto_lanes_wait(dispatch->lanes, number, due);
+        return;
+    }
+    if (reading->kind == MKTO_LANE_VISIT && mkto_dispatch_visit_now(dispatch, reading, number)) {
+        return;
+    }
+    mkto_dispatch_ready(dispatch, number);
+}
+
+/* Returns the lane, or MKTO_LANE_NONE. */
+static uint32_t into_lane(struct mkto_dispatch *dispatch, const struct reading *reading)
+{
+    uint32_t number =
+        mkto_lanes_open(dispatch->lanes, reading->lane, reading->channel->number, reading->kind);
+
+    if (number == MKTO_LANE_NONE || !mkto_lanes_add(dispatch->lanes, number, reading->row.id)) {
+        /* cannot be: the loader leaves room; the event stays in the spool for the next start */
+        mkto_dispatch_log(dispatch, LOG_ERR, "MKTO0312 no memory for event %lld",
+                          (long long)reading->row.id);
+        return MKTO_LANE_NONE;
+    }
+    reading->channel->waiting[reading->kind]++;
+    return number;
+}
+
+static void place(struct mkto_dispatch *dispatch, const struct reading *reading)
+{
+    uint32_t number = into_lane(dispatch, reading);
+
+    if (number != MKTO_LANE_NONE &&
+        mkto_lanes_at(dispatch->lanes, number)->state == MKTO_LANE_IDLE) {
+        begin_lane(dispatch, reading, number);
+    }
+}
+
+void mkto_dispatch_place_later(struct mkto_dispatch *dispatch, const struct reading *reading)
+{
+    if (reading->fate != FATE_TAKEN) {
+        mkto_dispatch_place(dispatch, reading);
+        return;
+    }
+    uint32_t number = into_lane(dispatch, reading);
+    if (number == MKTO_LANE_NONE) {
+        return;
+    }
+    struct mkto_lane *lane = mkto_lanes_at(dispatch->lanes, number);
+    if (lane->state == MKTO_LANE_IDLE) {
+        lane->state = MKTO_LANE_BUSY;
+        mkto_dispatch_settle_later(dispatch, number);
+    }
+}
+
+static void bury(struct mkto_dispatch *dispatch, const struct reading *reading)
+{
+    struct ref ref = {.id = reading->row.id,
+                      .reason = reading->reason,
+                      .first_ms = reading->row.has_retry ? reading->row.retry.first_ms : 0,
+                      .attempts = reading->row.has_retry ? reading->row.retry.attempts : 0};
+
+    if (reading->fate == FATE_BAD) {
+        dispatch->bad_rows++;
+        mkto_dispatch_log(dispatch, LOG_ERR,
+                          "MKTO0304 event %lld in the spool is damaged and was set aside: %s",
+                          (long long)ref.id, reading->detail);
+    }
+    mkto_dispatch_bury(dispatch, reading->channel, &ref, "event", 0, reading->detail);
+}
+
+void mkto_dispatch_place(struct mkto_dispatch *dispatch, const struct reading *reading)
+{
+    switch (reading->fate) {
+    case FATE_TAKEN:
+    case FATE_MOVED: place(dispatch, reading); break;
+    case FATE_GONE: break;
+    case FATE_BAD:
+    case FATE_REJECTED: bury(dispatch, reading); break;
+    case FATE_FILTERED:
+        reading->channel->counters.filtered++;
+        mkto_tally_add(&reading->channel->filtered_by, reading->reason, 1,
+                       mkto_dispatch_wall(dispatch));
+        mkto_dispatch_done(dispatch, reading->row.id);
+        break;
+    }
+}
+
+uint64_t mkto_dispatch_load_when(const struct mkto_dispatch *dispatch, uint64_t now)
+{
+    if (!dispatch->more || mkto_lanes_room(dispatch->lanes) < MKTO_DISPATCH_LOAD_ROWS) {
+        return UINT64_MAX;
+    }
+    return dispatch->load_again > now ? dispatch->load_again : now;
+}
+
+static bool load_some(struct mkto_dispatch *dispatch)
+{
+    struct mkto_error err = MKTO_ERROR_INIT;
+    struct mkto_spool_row rows[MKTO_DISPATCH_LOAD_ROWS];
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, dispatch->pool);
+    int count = mkto_spool_read(dispatch->spool, dispatch->cursor, MKTO_DISPATCH_LOAD_ROWS, rows,
+                                &err, pool);
+    for (int i = 0; i < count; i++) {
+        struct reading reading = {.row = rows[i]};
+        apr_pool_clear(dispatch->scratch);
+        mkto_dispatch_read_row(dispatch, &reading, dispatch->scratch);
+        mkto_dispatch_place(dispatch, &reading);
+        dispatch->cursor = rows[i].id;
+    }
+    apr_pool_destroy(pool);
+    if (count < 0) {
+        mkto_dispatch_log(dispatch, LOG_ERR, "MKTO0308 the spool cannot be read: %s", err.text);
+        dispatch->load_again = mkto_dispatch_mono(dispatch) + MKTO_DISPATCH_AGAIN_MS;
+    }
+    dispatch->more = count == MKTO_DISPATCH_LOAD_ROWS || count < 0 ||
+                     (count > 0 && dispatch->accepted > dispatch->cursor);
+    return count == MKTO_DISPATCH_LOAD_ROWS;
+}
+
+void mkto_dispatch_load(struct mkto_dispatch *dispatch)
+{
+    if (mkto_dispatch_load_when(dispatch, mkto_dispatch_mono(dispatch)) >
+        mkto_dispatch_mono(dispatch)) {
+        return;
+    }
+    while (load_some(dispatch)) {
+        if (mkto_dispatch_late(dispatch) ||
+            mkto_lanes_room(dispatch->lanes) < MKTO_DISPATCH_LOAD_ROWS ||
+            dispatch->outcomes.count >= 4 * MKTO_DISPATCH_RECORD_MAX) {
+            return;
+        }
+    }
+}
