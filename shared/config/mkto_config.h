@@ -174,7 +174,7 @@ struct mkto_config_key {
     const char *section; /* "marketo", "spool", "courier" */
     const char *key;
     const char
-        *value; /* what may stand there, in words: "rest | soap", "1..300", "duration, 0..1h" */
+        *value; /* what may stand there, in words: "rest or soap", "1..300", "duration, 0..1h" */
     const char *fallback; /* the default as one would write it; "" none; with '<' one that is made
                              of other keys */
     const char *help;     /* one line */

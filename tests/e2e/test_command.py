@@ -7,7 +7,6 @@ import json
 import os
 import re
 import socket
-import ssl
 import struct
 import subprocess
 import sys
@@ -243,16 +242,82 @@ def new_marketo():
     it.stop()
 
 
-def online(marketo, directory, *more):
-    settings = {key: value for key, value in vars(marketo.store).items() if key == "settings"}["settings"]
+def online(marketo, directory, *more, secret=None):
+    """A config whose Marketo is the sandbox."""
+    settings = marketo.store.settings
     conf = Conf(directory, *more, url=marketo.url)
     with open(conf.path, encoding="utf-8") as text:
         conf.write(text.read().replace("CID", settings["client_id"])
                    .replace("mktows_demo1_0123456789ABCDEF", settings["soap_user_id"]))
-    conf.secret("rest.secret", settings["client_secret"])
-    conf.secret("soap.key", settings["soap_key"])
+    conf.secret("rest.secret", secret or settings["client_secret"])
+    conf.secret("soap.key", secret or settings["soap_key"])
     os.mkdir(conf.spool, 0o700)
     return conf
+
+
+def test_online_rest(marketo, tmp_path):
+    conf = online(marketo, tmp_path, "[fields]", "plan = Plan_Name__c", "secret =")
+    out, _ = run("check", "--config", conf.path, "--online")
+    assert "ok       rest: client id and secret are good at " + marketo.url in out
+    assert re.search(r"^ok +rest: \d+ lead fields$", out, re.M)
+    assert "ok       munchkin: %s can be reached; no visit was sent" % marketo.url in out
+    assert [call["op"] for call in marketo.store.calls] == ["token", "describe"]
+    assert marketo.store.leads == {} and marketo.store.visits == [] and marketo.store.violations == []
+
+
+def test_online_fields(marketo, tmp_path):
+    marketo.store.settings["custom_fields"] = ["Plan_Name__c=Plan_Name__c"]
+    conf = online(marketo, tmp_path, "[fields]", "plan = plan_name__c", "seats = Seats__c")
+    out, _ = run("check", "--config", conf.path, "--online", code=1)
+    assert "plan = plan_name__c: Marketo has no field of that name; did you mean Plan_Name__c?" in out
+    assert "seats = Seats__c: Marketo has no field of that name\n" in out
+    assert "warning  rest: Marketo has no field userId for userId: create it" in out
+    assert out.endswith("2 mistakes, 1 warning\n")
+
+
+def test_online_wrong_secret(marketo, tmp_path):
+    conf = online(marketo, tmp_path, secret="hunter2")
+    out, err = run("check", "--config", conf.path, "--online", code=1)
+    assert "mistake  rest: client id and secret are not taken: HTTP 401" in out
+    assert "hunter2" not in out + err
+
+
+def test_online_soap(marketo, tmp_path):
+    conf = online(marketo, tmp_path, "api = soap")
+    out, _ = run("check", "--config", conf.path, "--online")
+    assert "ok       soap: user id and encryption key are good at %s/soap/mktows/3_1" % marketo.url in out
+    assert marketo.store.violations == []
+
+
+def test_online_soap_refused(marketo, tmp_path):
+    conf = online(marketo, tmp_path, "api = soap", secret="hunter2")
+    out, _ = run("check", "--config", conf.path, "--online", code=1)
+    assert re.search(r"^mistake +soap: refused: HTTP 500, .*20014", out, re.M)
+
+
+def test_online_soap_is_gone(marketo, tmp_path):
+    conf = online(marketo, tmp_path, "api = soap")
+    with open(conf.path, encoding="utf-8") as text:
+        conf.write(text.read().replace("/soap/mktows/3_1", "/nothing/here"))
+    out, _ = run("check", "--config", conf.path, "--online", code=1)
+    assert "mistake  soap: HTTP 404, and what came is not SOAP: Marketo removed this API on 2026-07-31" in out
+
+
+def test_online_nobody_there(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = "http://127.0.0.1:%d" % free.getsockname()[1]
+        conf = Conf(tmp_path, url=url)
+        out, _ = run("check", "--config", conf.path, "--online", code=1)
+    assert "mistake  rest: no answer: " in out
+    assert "mistake  munchkin: %s cannot be reached: " % url in out
+
+
+def test_online_clock(marketo, tmp_path):
+    marketo.store.settings["clock_offset_s"] = -200.0
+    conf = online(marketo, tmp_path)
+    out, _ = run("check", "--config", conf.path, "--online", code=1)
+    assert re.search(r"^warning +rest: this host's clock is (199|20[01]) s ahead of the server's$", out, re.M)
 
 
 # ---- map: the product text's examples ----

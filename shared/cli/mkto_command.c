@@ -1,0 +1,67 @@
+#include "mkto_command.h"
+
+#include <stdarg.h>
+#include <time.h>
+
+int mkto_command_fail(const struct mkto_command *self, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "marketo %s: ", self->name);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return MKTO_EXIT_COULD_NOT;
+}
+
+const struct mkto_config *mkto_command_config(const char *file, bool skip_secret_files)
+{
+    /* Which uid reads the secrets is the question of `marketo check` alone. */
+    const struct mkto_config_options options = {
+        .reader = (uid_t)-1,
+        .skip_secret_files = skip_secret_files,
+    };
+
+    return mkto_config_read(file, &options, NULL, stderr);
+}
+
+const struct mkto_subscription *mkto_command_subscription(const struct mkto_command *self,
+                                                          const struct mkto_config *config,
+                                                          const char *name)
+{
+    const struct mkto_subscription *found = mkto_config_subscription(config, mkto_slice_str(name));
+
+    if (found != NULL) {
+        return found;
+    }
+    if (name == NULL) {
+        mkto_command_fail(self,
+                          "%s has no unnamed [marketo] section; choose one with "
+                          "--subscription",
+                          config->file);
+    } else {
+        mkto_command_fail(self, "%s has no [marketo %s] section", config->file, name);
+    }
+    for (size_t i = 0; i < config->subscription_count; i++) {
+        const char *each = config->subscriptions[i].name;
+
+        fprintf(stderr, "    [marketo%s%s] in line %u\n", each[0] == '\0' ? "" : " ", each,
+                config->subscriptions[i].line);
+    }
+    return NULL;
+}
+
+int64_t mkto_command_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void mkto_command_line(struct mkto_slice json)
+{
+    fwrite(json.data, 1, json.len, stdout);
+    putchar('\n');
+}

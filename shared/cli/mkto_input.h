@@ -1,0 +1,26 @@
+/*
+ * mkto_input: stdin as JSON documents: one document, or JSON lines.
+ */
+#ifndef MKTO_INPUT_H
+#define MKTO_INPUT_H
+
+#include <apr_pools.h>
+
+#include "mkto_error.h"
+#include "mkto_slice.h"
+
+#define MKTO_INPUT_MAX (64u << 20) /* bytes of stdin */
+
+struct mkto_input {
+    struct mkto_slice left;
+    bool lines; /* a document is a line */
+};
+
+/* Reads stdin to its end. JSON lines when the first line that is not blank is a document by itself.
+ * Returns 0, or -1 with the reason. */
+int mkto_input_read(struct mkto_input *input, struct mkto_error *err, apr_pool_t *pool);
+
+/* The next document that is not blank; false at the end. */
+bool mkto_input_next(struct mkto_input *input, struct mkto_slice *document);
+
+#endif

@@ -1,0 +1,201 @@
+#include "mkto_layout.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define COLUMN 24                  /* where values begin, from the indentation on */
+#define STEP 2                     /* indentation */
+#define DATE_FROM_MS 1000000000000 /* 2001-09-09: no duration is as long */
+
+void mkto_layout_duration(int64_t ms, char *out, size_t size)
+{
+    static const struct {
+        int64_t ms;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "min"}, {1000, "s"}};
+
+    if (ms < 1000) {
+        snprintf(out, size, "%" PRId64 " ms", ms);
+        return;
+    }
+    for (size_t i = 0; i < 4; i++) {
+        int64_t rest;
+
+        if (ms < units[i].ms) {
+            continue;
+        }
+        rest = i == 3 ? 0 : ms % units[i].ms / units[i + 1].ms;
+        if (rest == 0) {
+            snprintf(out, size, "%" PRId64 " %s", ms / units[i].ms, units[i].name);
+        } else {
+            snprintf(out, size, "%" PRId64 " %s %" PRId64 " %s", ms / units[i].ms, units[i].name,
+                     rest, units[i + 1].name);
+        }
+        return;
+    }
+}
+
+void mkto_layout_size(int64_t bytes, char *out, size_t size)
+{
+    static const char *const units[] = {"bytes", "KB", "MB", "GB", "TB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    while (value >= 1024 && unit < 4) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(out, size, unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
+static void write_date(int64_t ms, char *out, size_t size)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+
+    if (gmtime_r(&seconds, &tm) == NULL || strftime(out, size, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
+        snprintf(out, size, "%" PRId64, ms);
+    }
+}
+
+/* Length of the key without an ending that names the unit. */
+static size_t name_length(struct mkto_slice key, const char *ending)
+{
+    size_t len = strlen(ending);
+
+    return key.len > len && memcmp(key.data + key.len - len, ending, len) == 0 ? key.len - len : 0;
+}
+
+static void write_number(const struct mkto_json *value, char *out, size_t size)
+{
+    char *end;
+    int64_t number = strtoll(value->text.data, &end, 10);
+
+    if (*end == '\0' && name_length(value->key, "_bytes") > 0) {
+        mkto_layout_size(number, out, size);
+    } else if (*end == '\0' && name_length(value->key, "_ms") > 0) {
+        if (number >= DATE_FROM_MS) {
+            write_date(number, out, size);
+        } else {
+            mkto_layout_duration(number, out, size);
+        }
+    } else {
+        snprintf(out, size, "%s", value->text.data);
+    }
+}
+
+static void print_text(FILE *out, struct mkto_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+
+        fputc(c < 0x20 || c == 0x7f ? '?' : c, out);
+    }
+}
+
+static void print_scalar(FILE *out, const struct mkto_json *value)
+{
+    char text[64];
+
+    switch (value->type) {
+    case MKTO_JSON_TRUE: fputs("yes", out); break;
+    case MKTO_JSON_FALSE: fputs("no", out); break;
+    case MKTO_JSON_STRING: print_text(out, value->text); break;
+    case MKTO_JSON_NUMBER:
+        write_number(value, text, sizeof(text));
+        fputs(text, out);
+        break;
+    default: fputc('-', out); break;
+    }
+}
+
+static bool is_scalar(const struct mkto_json *value)
+{
+    return value->type != MKTO_JSON_ARRAY && value->type != MKTO_JSON_OBJECT;
+}
+
+/* All children are scalars, so that they may stand in one line. */
+static bool is_row(const struct mkto_json *array)
+{
+    for (const struct mkto_json *each = array->first; each != NULL; each = each->next) {
+        if (!is_scalar(each)) {
+            return false;
+        }
+    }
+    return array->type == MKTO_JSON_ARRAY;
+}
+
+static void print_row(FILE *out, const struct mkto_json *array)
+{
+    for (const struct mkto_json *each = array->first; each != NULL; each = each->next) {
+        print_scalar(out, each);
+        fputs(each->next == NULL ? "" : ", ", out);
+    }
+}
+
+static void print_key(FILE *out, const struct mkto_json *member, int indent, bool column)
+{
+    size_t len = name_length(member->key, "_ms");
+    struct mkto_slice name = member->key;
+
+    if (len == 0) {
+        len = name_length(member->key, "_bytes");
+    }
+    if (len > 0) {
+        name.len = len;
+    }
+    fprintf(out, "%*s", indent, "");
+    print_text(out, name);
+    if (column) {
+        fprintf(out, " %*s", name.len < COLUMN ? (int)(COLUMN - name.len) : 0, "");
+    }
+}
+
+static void print_members(FILE *out, const struct mkto_json *value, int indent);
+
+static void print_member(FILE *out, const struct mkto_json *member, int indent)
+{
+    if (is_scalar(member)) {
+        print_key(out, member, indent, true);
+        print_scalar(out, member);
+    } else if (member->first == NULL) {
+        print_key(out, member, indent, true);
+        fputs("none", out);
+    } else if (is_row(member)) {
+        print_key(out, member, indent, true);
+        print_row(out, member);
+    } else {
+        print_key(out, member, indent, false);
+        fputs(":\n", out);
+        print_members(out, member, indent + STEP);
+        return;
+    }
+    fputc('\n', out);
+}
+
+static void print_members(FILE *out, const struct mkto_json *value, int indent)
+{
+    for (const struct mkto_json *each = value->first; each != NULL; each = each->next) {
+        if (value->type == MKTO_JSON_OBJECT) {
+            print_member(out, each, indent);
+        } else if (is_scalar(each)) {
+            fprintf(out, "%*s", indent, "");
+            print_scalar(out, each);
+            fputc('\n', out);
+        } else {
+            fprintf(out, "%*s-\n", indent, "");
+            print_members(out, each, indent + STEP);
+        }
+    }
+}
+
+void mkto_layout_print(FILE *out, const struct mkto_json *value)
+{
+    if (is_scalar(value)) {
+        print_scalar(out, value);
+        fputc('\n', out);
+    } else {
+        print_members(out, value, 0);
+    }
+}
