@@ -1,14 +1,45 @@
 /*
  * mkto_map: what an event means (DESIGN section 5; contract segment-api-and-mapping). A pure
- * function.
+ * function, cheap enough to be asked at the door whether an event can be delivered at all.
+ *
+ * identify -> a lead. Fields in the order of the traits. Reserved traits are found in any case and
+ * with any punctuation (first_name); the exact word beats a variant, a trait of its own beats a
+ * part of an object or of `name`, else the later one wins:
+ *   firstName, lastName, phone, title, website, industry   the standard field
+ *   name          split into FirstName and LastName where these are absent; no field of its own
+ *   phones        its first element, when there is no phone
+ *   birthday, dateOfBirth   DateofBirth as YYYY-MM-DD, of an ISO 8601 text or a number of s or ms
+ *   employees     NumberOfEmployees
+ *   company       Company; of an object name, industry, employee_count or employees
+ *   address       Address; of an object street, city, state, country, postalCode or zip
+ *   createdAt     named by the rule; a number of s or ms becomes ISO 8601
+ *   email         the key, no field; id and gender are left out (Marketo keeps both for itself)
+ * [fields] rows come first, of exact trait names, of reserved words, and of parts: `address.city`.
+ * userId of the call is the field UserId / userId and beats a trait of that name.
+ *
+ * group -> Company fields of the visitor's lead, and no others: name, website, industry, employees
+ * (employee_count, numberOfEmployees), phone (mainPhone), site, annualRevenue, sicCode, of an
+ * address object BillingStreet, BillingCity, BillingState, BillingCountry, BillingPostalCode, and
+ * billingStreet ... themselves; a row `company.plan` of [fields] holds for a group's trait too.
+ *
+ * page and screen -> a visit as a page load is recorded. Address of a page: properties.url, else
+ * context.page.url, else the Referer of a browser's call, else properties.path (context.page.path,
+ * "/") on the base host; of a screen: properties.url, else "/screen/Name-With-Dashes" on the base
+ * host. track -> a visit of "/event/Name-With-Dashes" on the host of context.page.url, of the
+ * Referer, or the base host. The base host is `host` of the subscription, else the domain of the
+ * visitor's own token, else the Host of the request. alias -> counted only.
  */
 #ifndef MKTO_MAP_H
 #define MKTO_MAP_H
 
 #include <apr_pools.h>
 
+#include "mkto_config.h"
 #include "mkto_event.h"
 #include "mkto_lead.h"
+
+#define MKTO_MAP_VALUE_MAX                                                                         \
+    30000 /* bytes of a field's value; a larger one is left out and counted */
 
 enum mkto_delivery_kind {
     MKTO_DELIVERY_LEAD,
@@ -17,8 +48,13 @@ enum mkto_delivery_kind {
     MKTO_DELIVERY_FILTERED, /* must not be delivered, or means nothing to Marketo */
 };
 
-/* Stable words: no_email, no_page, no_identity / integrations, bundled, alias, no_company,
- * unknown_lead … */
+/*
+ * Stable words. Rejected: no_email (an identify without an email, and for SOAP without a cookie of
+ * the visitor's own), no_page (nothing tells the host), no_identity (a visit of which only an email
+ * is known). Filtered: integrations (switched off), bundled (Munchkin runs in the page itself),
+ * alias, no_company (a group without a Company field). A lead of a group may have no email: then
+ * only its cookie, given or made, tells who it is.
+ */
 struct mkto_delivery {
     enum mkto_delivery_kind kind;
     enum mkto_api api;       /* of a lead: REST or SOAP; of a visit: MUNCHKIN */

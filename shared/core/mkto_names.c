@@ -30,11 +30,16 @@ static bool in_word(char c)
     return is_lower(c) || is_upper(c) || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
 }
 
-/* Neither XML nor a log takes control characters, and no field is called so. */
+/* XML takes neither control characters nor U+FFFE and U+FFFF (EF BF BE, EF BF BF), and no field is
+ * called so. */
 static bool is_clean(struct mkto_slice trait)
 {
     for (size_t i = 0; i < trait.len; i++) {
         if ((unsigned char)trait.data[i] < 0x20 || trait.data[i] == 0x7f) {
+            return false;
+        }
+        if (trait.len - i >= 3 && memcmp(trait.data + i, "\xEF\xBF", 2) == 0 &&
+            (unsigned char)trait.data[i + 2] >= 0xBE) {
             return false;
         }
     }

@@ -93,6 +93,8 @@ static void test_pascal(void **state)
         {"", NULL, NULL},
         {"a\nb", NULL, NULL},
         {"a\x7f", NULL, NULL},
+        {"\xef\xbf\xbf", NULL, NULL},
+        {"x\xef\xbf\xbd", "X\xef\xbf\xbd", "x\xef\xbf\xbd"},
     };
     /* clang-format on */
     CHECK_ROWS(rows, &(struct mkto_subscription){.naming = MKTO_NAMING_PASCAL});

@@ -1,0 +1,39 @@
+#include "mkto_map.h"
+
+#include "mkto_map_filter.h"
+#include "mkto_map_lead.h"
+#include "mkto_map_visit.h"
+
+static void filter(struct mkto_delivery *delivery, const char *reason, const char *detail)
+{
+    delivery->kind = MKTO_DELIVERY_FILTERED;
+    delivery->reason = reason;
+    delivery->detail = detail;
+}
+
+void mkto_map(const struct mkto_event *event, const struct mkto_subscription *subscription,
+              enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool)
+{
+    memset(delivery, 0, sizeof(*delivery));
+    delivery->api = api == MKTO_API_SOAP ? MKTO_API_SOAP : MKTO_API_REST;
+    if (!mkto_map_filter_enabled(event)) {
+        filter(delivery, "integrations", "integrations: the sender has switched Marketo off");
+        return;
+    }
+    if (mkto_map_filter_bundled(event)) {
+        filter(delivery, "bundled", "_metadata.bundled: Marketo runs in the page itself");
+        return;
+    }
+    switch (event->call) {
+    case MKTO_CALL_IDENTIFY: mkto_map_lead_identify(event, subscription, delivery, pool); return;
+    case MKTO_CALL_GROUP: mkto_map_lead_group(event, subscription, delivery, pool); return;
+    case MKTO_CALL_PAGE:
+    case MKTO_CALL_SCREEN: mkto_map_visit_page(event, subscription, delivery, pool); return;
+    case MKTO_CALL_TRACK: mkto_map_visit_track(event, subscription, delivery, pool); return;
+    case MKTO_CALL_ALIAS:
+    case MKTO_CALL_NONE:
+    case MKTO_CALL_BATCH:
+    case MKTO_CALL_COUNT: break;
+    }
+    filter(delivery, "alias", "alias: Marketo has nothing that it could change");
+}
