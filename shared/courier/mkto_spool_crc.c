@@ -41,7 +41,36 @@ static uint32_t eight_bytes(uint32_t crc, const uint8_t *p)
            tables[1][high >> 16 & 0xff] ^ tables[0][high >> 24];
 }
 
+#if defined(__x86_64__)
+/* The processor has this very CRC; a tenth of the instructions. */
+__attribute__((target("sse4.2"))) static uint32_t crc_by_processor(uint32_t crc, const uint8_t *p,
+                                                                   size_t len)
+{
+    uint64_t wide = ~crc;
+    for (; len >= 8; len -= 8, p += 8) {
+        uint64_t word;
+        memcpy(&word, p, sizeof(word));
+        wide = __builtin_ia32_crc32di(wide, word);
+    }
+    uint32_t narrow = (uint32_t)wide;
+    for (; len > 0; len--, p++) {
+        narrow = __builtin_ia32_crc32qi(narrow, *p);
+    }
+    return ~narrow;
+}
+#endif
+
 uint32_t mkto_spool_crc(uint32_t crc, const void *data, size_t len)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2")) {
+        return crc_by_processor(crc, data, len);
+    }
+#endif
+    return mkto_spool_crc_tables(crc, data, len);
+}
+
+uint32_t mkto_spool_crc_tables(uint32_t crc, const void *data, size_t len)
 {
     const uint8_t *p = data;
     if (!ready) {

@@ -11,4 +11,7 @@
 /* Goes on from `crc`, 0 at first: crc(crc(0, a), b) == crc(0, a ‖ b). */
 uint32_t mkto_spool_crc(uint32_t crc, const void *data, size_t len);
 
+/* The same without the processor's help, where it has none. */
+uint32_t mkto_spool_crc_tables(uint32_t crc, const void *data, size_t len);
+
 #endif

@@ -201,8 +201,9 @@ int mkto_spool_file_set_aside(const char *path, int64_t now_ms, struct mkto_spoo
         if (a >= (int)sizeof(from) || b >= (int)sizeof(to)) {
             return mkto_error_set(err, "spool: the path is too long");
         }
-        if (i == 0) {
-            snprintf(opened->set_aside, sizeof(opened->set_aside), "%s", to);
+        if (i == 0 && snprintf(opened->set_aside, sizeof(opened->set_aside), "%s", to) >=
+                          (int)sizeof(opened->set_aside)) {
+            return mkto_error_set(err, "spool: the path is too long");
         }
         if (rename(from, to) != 0 && errno != ENOENT) {
             return mkto_error_set(err, "spool: %s cannot be set aside: %s", from, strerror(errno));

@@ -132,6 +132,8 @@ static void crc_is_castagnoli(void **state)
     uint8_t zeros[32] = {0};
     assert_int_equal(mkto_spool_crc(0, "123456789", 9), 0xe3069283);
     assert_int_equal(mkto_spool_crc(0, zeros, 32), 0x8a9136aa);
+    assert_int_equal(mkto_spool_crc_tables(0, "123456789", 9), 0xe3069283);
+    assert_int_equal(mkto_spool_crc_tables(0, zeros, 32), 0x8a9136aa);
     assert_int_equal(mkto_spool_crc(mkto_spool_crc(0, "1234", 4), "56789", 5), 0xe3069283);
 }
 

@@ -1,0 +1,160 @@
+/*
+ * One event: is it one, may it be sent, what would become of it? Then it goes to the spool.
+ */
+#include "mkto_intake_state.h"
+
+#include "mkto_hash.h"
+
+struct mkto_slice mkto_intake_body(struct mkto_intake *intake, const char *text)
+{
+    struct mkto_note note = mkto_note_object(intake->turn_pool);
+    mkto_note_bool(&note, "success", false);
+    mkto_note_text(&note, "error", text);
+    return mkto_note_json(&note);
+}
+
+void mkto_intake_answer(struct mkto_intake_call *call, enum mkto_answer answer, const char *text)
+{
+    const struct mkto_due due = {
+        .verdict = {.seq = call->frame.seq,
+                    .answer = (uint8_t)answer,
+                    .body = text == NULL ? MKTO_SLICE_NONE
+                                         : mkto_intake_body(call->peer->intake, text)},
+        .stored = answer == MKTO_ANSWER_STORED,
+    };
+    mkto_peer_verdict(call->peer, &due);
+}
+
+void mkto_intake_reject(struct mkto_intake_call *call, enum mkto_answer answer, const char *reason,
+                        const char *text)
+{
+    struct mkto_intake *intake = call->peer->intake;
+    intake->counters.rejected++;
+    mkto_tally_add(&intake->rejected_by, reason != NULL ? reason : mkto_answer_name(answer), 1,
+                   intake->wall);
+    mkto_intake_answer(call, answer, text);
+}
+
+uint64_t mkto_intake_hash(const struct mkto_subscription *subscription, struct mkto_slice id)
+{
+    if (id.len == 0) {
+        return 0;
+    }
+    const uint64_t hash = mkto_hash_64(mkto_slice_str(subscription->name), id);
+    return hash != 0 ? hash : 1;
+}
+
+bool mkto_intake_key(struct mkto_intake_call *call, const struct mkto_json *root)
+{
+    struct mkto_intake *intake = call->peer->intake;
+    const struct mkto_config *config = intake->config;
+    if (config->source_count == 0) {
+        return true;
+    }
+    const struct mkto_slice key =
+        mkto_event_write_key(call->frame.authorization, root, intake->scratch);
+    if (key.len > 0 && mkto_config_source(config, key) != NULL) {
+        call->envelope.flags |= MKTO_ENVELOPE_KEYED;
+        call->verbatim = false;
+        return true;
+    }
+    return (call->envelope.flags & MKTO_ENVELOPE_BROWSER) != 0;
+}
+
+/* The bytes to store: as they came, unless something in them is not the web server's to say. */
+static struct mkto_slice bytes_to_store(struct mkto_intake_call *call)
+{
+    if (call->verbatim) {
+        return call->frame.envelope;
+    }
+    uint8_t *out = apr_palloc(call->peer->intake->scratch, mkto_envelope_size(&call->envelope));
+    const size_t len = mkto_envelope_encode(&call->envelope, out);
+    return (struct mkto_slice){(const char *)out, len};
+}
+
+static void store(struct mkto_intake_call *call, const struct mkto_event *event)
+{
+    struct mkto_intake *intake = call->peer->intake;
+    const struct mkto_slice id =
+        event->message_id.len > 0 ? event->message_id : call->envelope.request_id;
+    const uint64_t hash = mkto_intake_hash(call->subscription, id);
+    const bool early = call->frame.ack == MKTO_ACK_MEMORY && mkto_intake_early(intake);
+    const enum mkto_stored stored = mkto_intake_store(intake, bytes_to_store(call), hash, early);
+    const struct mkto_due due = {
+        .verdict = {.seq = call->frame.seq,
+                    .answer = stored == MKTO_STORED_NOT ? MKTO_ANSWER_FULL : MKTO_ANSWER_STORED},
+        .stored = true,
+        .early = early && stored == MKTO_STORED_NEW,
+    };
+    intake->turn.early = intake->turn.early || due.early;
+    mkto_peer_verdict(call->peer, &due);
+}
+
+/* An event that could never be delivered is refused while there is somebody to tell. */
+static void take_single(struct mkto_intake_call *call)
+{
+    struct mkto_intake *intake = call->peer->intake;
+    struct mkto_event_fault fault;
+    struct mkto_event *event = NULL;
+    struct mkto_delivery delivery;
+    if (mkto_event_read(&call->envelope, &event, &fault, intake->scratch) != 0) {
+        mkto_intake_reject(call, fault.answer, NULL, fault.error.text);
+        return;
+    }
+    if (!mkto_intake_key(call, event->root)) {
+        mkto_intake_reject(call, MKTO_ANSWER_UNAUTHORIZED, NULL, NULL);
+        return;
+    }
+    mkto_map(event, call->subscription, call->subscription->api, &delivery, intake->scratch);
+    if (delivery.kind == MKTO_DELIVERY_REJECTED) {
+        mkto_intake_reject(call, MKTO_ANSWER_BAD_REQUEST, delivery.reason, delivery.detail);
+    } else if (delivery.kind == MKTO_DELIVERY_FILTERED) {
+        intake->counters.filtered++;
+        mkto_tally_add(&intake->filtered_by, delivery.reason, 1, intake->wall);
+        mkto_intake_answer(call, MKTO_ANSWER_FILTERED, NULL);
+    } else {
+        store(call, event);
+    }
+}
+
+/* Server and courier read different configs, or one was changed and not reloaded. */
+static void unknown_subscription(struct mkto_intake_call *call)
+{
+    struct mkto_intake *intake = call->peer->intake;
+    if (mkto_intake_may_say(intake, &intake->unknown_said)) {
+        mkto_intake_log(intake, LOG_ERR,
+                        "MKTO0206 a web server sends events for [marketo %.*s], which is not in %s",
+                        (int)call->envelope.subscription.len, call->envelope.subscription.data,
+                        intake->config->file);
+    }
+    mkto_intake_answer(call, MKTO_ANSWER_AWAY, "the courier does not know this subscription");
+}
+
+void mkto_intake_event(struct mkto_peer *peer, const struct mkto_event_frame *frame)
+{
+    struct mkto_intake *intake = peer->intake;
+    struct mkto_error err = MKTO_ERROR_INIT;
+    struct mkto_intake_call call = {.peer = peer, .frame = *frame};
+    apr_pool_clear(intake->scratch);
+    if (frame->deadline_ms <= intake->now) {
+        mkto_intake_answer(&call, MKTO_ANSWER_EXPIRED, NULL);
+        return;
+    }
+    if (mkto_envelope_decode((const uint8_t *)frame->envelope.data, frame->envelope.len,
+                             &call.envelope, &err) != 0) {
+        mkto_intake_answer(&call, MKTO_ANSWER_BAD_REQUEST, err.text);
+        return;
+    }
+    call.verbatim =
+        (call.envelope.flags & MKTO_ENVELOPE_KEYED) == 0 && call.envelope.defaults.data == NULL;
+    call.envelope.flags &= ~(uint32_t)MKTO_ENVELOPE_KEYED;
+    call.envelope.defaults = MKTO_SLICE_NONE;
+    call.subscription = mkto_config_subscription(intake->config, call.envelope.subscription);
+    if (call.subscription == NULL) {
+        unknown_subscription(&call);
+    } else if (call.envelope.call == MKTO_CALL_BATCH) {
+        mkto_intake_batch(&call);
+    } else {
+        take_single(&call);
+    }
+}
