@@ -9,7 +9,7 @@ struct text {
 
 static void add(struct text *text, const char *data, size_t len)
 {
-    if (len > 0) {
+    if (data != NULL && len > 0) {
         memcpy(text->data + text->len, data, len);
         text->len += len;
     }
