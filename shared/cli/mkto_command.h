@@ -32,6 +32,7 @@ extern const struct mkto_command mkto_command_check;
 extern const struct mkto_command mkto_command_map;
 extern const struct mkto_command mkto_command_hash;
 extern const struct mkto_command mkto_command_status;
+extern const struct mkto_command mkto_command_tail;
 
 /* Says "marketo NAME: …" on stderr and returns MKTO_EXIT_COULD_NOT. */
 __attribute__((format(printf, 2, 3))) int mkto_command_fail(const struct mkto_command *self,

@@ -162,7 +162,11 @@ static void inspect_directory(const struct mkto_config *config, const struct sta
     unsigned mode = (unsigned)st->st_mode & 07777u;
     const char *owner = user_name(st->st_uid, findings->pool);
 
-    if ((mode & 0027) != 0) {
+    if (st->st_uid == 0) {
+        mkto_finding_add(findings, MKTO_FINDING_MISTAKE, about,
+                         "belongs to root, and the courier does not run as root: give it to the "
+                         "user that it shall run as");
+    } else if ((mode & 0027) != 0) {
         mkto_finding_add(findings, MKTO_FINDING_WARNING, about,
                          "owner %s, mode %04o: others than its owner can read or change what is in "
                          "it; 0750 or 0700 would do",

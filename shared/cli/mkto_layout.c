@@ -59,33 +59,57 @@ static void write_date(int64_t ms, char *out, size_t size)
     }
 }
 
-/* Length of the key without an ending that names the unit. */
-static size_t name_length(struct mkto_slice key, const char *ending)
-{
-    size_t len = strlen(ending);
+enum unit { UNIT_NONE, UNIT_BYTES, UNIT_SECONDS, UNIT_MS };
 
-    return key.len > len && memcmp(key.data + key.len - len, ending, len) == 0 ? key.len - len : 0;
+static const struct {
+    const char *word;
+    enum unit unit;
+} units_by_word[] = {{"bytes", UNIT_BYTES}, {"s", UNIT_SECONDS}, {"ms", UNIT_MS}};
+
+/* The unit that the last word of a key names: "bytes", "max_bytes", "uptime_s". *len is what is
+ * shown of the key. */
+static enum unit unit_of(struct mkto_slice key, size_t *len)
+{
+    for (size_t i = 0; i < sizeof(units_by_word) / sizeof(units_by_word[0]); i++) {
+        size_t word = strlen(units_by_word[i].word);
+
+        *len = key.len;
+        if (mkto_slice_is(key, units_by_word[i].word)) {
+            return units_by_word[i].unit;
+        }
+        if (key.len > word + 1 && key.data[key.len - word - 1] == '_' &&
+            memcmp(key.data + key.len - word, units_by_word[i].word, word) == 0) {
+            *len = key.len - word - 1;
+            return units_by_word[i].unit;
+        }
+    }
+    *len = key.len;
+    return UNIT_NONE;
 }
 
 static void write_number(const struct mkto_json *value, char *out, size_t size)
 {
     char *end;
     int64_t number = strtoll(value->text.data, &end, 10);
+    size_t len;
+    enum unit unit = unit_of(value->key, &len);
 
-    if (*end == '\0' && name_length(value->key, "_bytes") > 0) {
+    if (*end != '\0') {
+        snprintf(out, size, "%s", value->text.data);
+    } else if (unit == UNIT_BYTES) {
         mkto_layout_size(number, out, size);
-    } else if (*end == '\0' && name_length(value->key, "_ms") > 0) {
-        if (number >= DATE_FROM_MS) {
-            write_date(number, out, size);
-        } else {
-            mkto_layout_duration(number, out, size);
-        }
+    } else if (number >= DATE_FROM_MS) {
+        write_date(number, out, size);
+    } else if (unit == UNIT_MS) {
+        mkto_layout_duration(number, out, size);
+    } else if (unit == UNIT_SECONDS) {
+        mkto_layout_duration(number * 1000, out, size);
     } else {
         snprintf(out, size, "%s", value->text.data);
     }
 }
 
-static void print_text(FILE *out, struct mkto_slice text)
+void mkto_layout_text(FILE *out, struct mkto_slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.data[i];
@@ -101,7 +125,7 @@ static void print_scalar(FILE *out, const struct mkto_json *value)
     switch (value->type) {
     case MKTO_JSON_TRUE: fputs("yes", out); break;
     case MKTO_JSON_FALSE: fputs("no", out); break;
-    case MKTO_JSON_STRING: print_text(out, value->text); break;
+    case MKTO_JSON_STRING: mkto_layout_text(out, value->text); break;
     case MKTO_JSON_NUMBER:
         write_number(value, text, sizeof(text));
         fputs(text, out);
@@ -136,17 +160,11 @@ static void print_row(FILE *out, const struct mkto_json *array)
 
 static void print_key(FILE *out, const struct mkto_json *member, int indent, bool column)
 {
-    size_t len = name_length(member->key, "_ms");
     struct mkto_slice name = member->key;
 
-    if (len == 0) {
-        len = name_length(member->key, "_bytes");
-    }
-    if (len > 0) {
-        name.len = len;
-    }
+    (void)unit_of(member->key, &name.len);
     fprintf(out, "%*s", indent, "");
-    print_text(out, name);
+    mkto_layout_text(out, name);
     if (column) {
         fprintf(out, " %*s", name.len < COLUMN ? (int)(COLUMN - name.len) : 0, "");
     }

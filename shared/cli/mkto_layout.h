@@ -3,11 +3,11 @@
  *
  *   waiting         12
  *   oldest          3 h 5 min          from "oldest_ms"
- *   marketo:
- *     api           rest
+ *   dispatch:
+ *     held          no
  *
- * By the end of a key: _ms is a duration, or a date when it is past the year 2001; _bytes is a
- * size. Text is shown without control characters, for it may come from elsewhere.
+ * The last word of a key names the unit: bytes, ms, s. A number past 10^12 is a date in ms. Text is
+ * shown without control characters, for it may come from elsewhere.
  */
 #ifndef MKTO_LAYOUT_H
 #define MKTO_LAYOUT_H
@@ -17,6 +17,9 @@
 #include "mkto_json.h"
 
 void mkto_layout_print(FILE *out, const struct mkto_json *value);
+
+/* Text without control characters. */
+void mkto_layout_text(FILE *out, struct mkto_slice text);
 
 /* "1 d 2 h", "3 min 5 s", "0.5 s", "12 ms". */
 void mkto_layout_duration(int64_t ms, char *out, size_t size);

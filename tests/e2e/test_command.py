@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.parse
 
 import pytest
@@ -21,6 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "sandbox")]
 
 import wire  # noqa: E402
+from waiting import wait_until  # noqa: E402
 from marketo_sandbox import Sandbox  # noqa: E402
 
 MARKETO = os.path.join(os.path.abspath(os.environ.get("MKTO_OUT", os.path.join(ROOT, "out"))), "marketo")
@@ -67,6 +69,14 @@ class Conf:
             out.write(text + "\n")
         os.chmod(self.file(name), mode)
 
+    def make_spool(self, mode=0o700):
+        """The spool's directory; root's tests make it somebody else's, for the courier does not run as root."""
+        os.mkdir(self.spool)
+        os.chmod(self.spool, mode)
+        if os.geteuid() == 0:
+            for path in [self.directory, self.spool] + [entry.path for entry in os.scandir(self.directory)]:
+                os.chown(path, 65534, 65534)
+
     def write(self, text):
         with open(self.path, "w", encoding="utf-8") as out:
             out.write(text)
@@ -102,7 +112,7 @@ def map_one(conf, event, *args, code=0):
 
 def test_help():
     out, err = run("--help")
-    for command in ("courier", "check", "map", "hash", "status"):
+    for command in ("courier", "check", "map", "hash", "status", "tail"):
         assert re.search(r"^  %s +\w" % command, out, re.M)
         text, _ = run(command, "--help")
         assert text.startswith("usage: marketo %s " % command) and "--config FILE" in text
@@ -113,7 +123,7 @@ def test_help():
 def test_every_option_is_in_the_manual():
     with open(os.path.join(ROOT, "build", "marketo.1"), encoding="utf-8") as page:
         manual = page.read()
-    for command in ("courier", "check", "map", "hash", "status"):
+    for command in ("courier", "check", "map", "hash", "status", "tail"):
         assert ".Cm %s" % command in manual and ".Ss %s" % command in manual
         text, _ = run(command, "--help")
         for option in re.findall(r"^  --([a-z-]+)", text, re.M):
@@ -151,7 +161,7 @@ def test_full_disk_is_no_success(conf):
 # ---- check ----
 
 def test_check_fine(conf):
-    os.mkdir(conf.spool, 0o700)
+    conf.make_spool()
     out, _ = run("check", "--config", conf.path)
     assert "ok       config: %s: 1 subscription, 0 write keys" % conf.path in out
     assert "ok       rest_client_secret_file: %s holds a secret" % conf.file("rest.secret") in out
@@ -186,25 +196,32 @@ def test_check_secret_that_everybody_reads(conf):
 def test_check_for_another_user(conf):
     out, _ = run("check", "--config", conf.path, "--user", "nobody", code=1)
     assert re.search(r"rest_client_secret_file: uid \d+ may not read it \(owner 0, group 0, mode 0600\)", out)
-    os.mkdir(conf.spool, 0o700)
-    os.chown(conf.spool, 65534, 65534)
+    conf.make_spool()
+    os.chown(conf.file("soap.key"), 0, 0)
     out, _ = run("check", "--config", conf.path, code=1)
     assert "uid 65534 may not read it" in out
     assert "there is no user polka" in run("check", "--config", conf.path, "--user", "polka", code=3)[1]
 
 
 def test_check_open_spool(conf):
-    os.mkdir(conf.spool)
-    os.chmod(conf.spool, 0o777)
+    conf.make_spool(0o777)
     out, _ = run("check", "--config", conf.path, code=1)
     assert re.search(r"^warning +spool .*mode 0777: others than its owner", out, re.M)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can own a spool as root")
+def test_check_spool_of_root(conf):
+    conf.make_spool()
+    os.chown(conf.spool, 0, 0)
+    out, _ = run("check", "--config", conf.path, code=1)
+    assert re.search(r"^mistake +spool .* belongs to root, and the courier does not run as root", out, re.M)
 
 
 def test_check_full_disk(tmp_path):
     conf = Conf(tmp_path, "[courier]")
     with open(conf.path, encoding="utf-8") as text:
         conf.write(text.read().replace("path =", "keep_free = 16T\npath ="))
-    os.mkdir(conf.spool, 0o700)
+    conf.make_spool()
     out, _ = run("check", "--config", conf.path, code=1)
     assert re.search(r"^warning +spool .* are free and keep_free asks for 16.0 TB: new events are answered 503", out, re.M)
 
@@ -251,7 +268,7 @@ def online(marketo, directory, *more, secret=None):
                    .replace("mktows_demo1_0123456789ABCDEF", settings["soap_user_id"]))
     conf.secret("rest.secret", secret or settings["client_secret"])
     conf.secret("soap.key", secret or settings["soap_key"])
-    os.mkdir(conf.spool, 0o700)
+    conf.make_spool()
     return conf
 
 
@@ -574,7 +591,7 @@ def new_short():
         yield path
 
 
-STATUS = {"waiting": 12, "oldest_ms": 11105000, "started_at_ms": NOW, "spool_bytes": 1610612736, "held": False,
+STATUS = {"waiting": 12, "oldest_ms": 11105000, "started_at_ms": NOW, "spool_bytes": 1610612736, "held": False, "up_s": 90, "size_bytes": 0,
           "marketo": [{"name": "", "api": "rest", "paused": None, "recent": [1, 2], "last": "a\u001b[2Jb"}], "dead": {}}
 
 
@@ -588,6 +605,7 @@ def test_status(short):
     assert re.search(r"^waiting +12$", out, re.M) and re.search(r"^oldest +3 h 5 min$", out, re.M)
     assert re.search(r"^started_at +2026-01-02 03:04:05 UTC$", out, re.M)
     assert re.search(r"^spool +1.5 GB$", out, re.M) and re.search(r"^held +no$", out, re.M)
+    assert re.search(r"^up +1 min 30 s$", out, re.M) and re.search(r"^size +0 bytes$", out, re.M)
     assert re.search(r"^    api +rest$", out, re.M) and re.search(r"^    recent +1, 2$", out, re.M)
     assert re.search(r"^    last +a\?\[2Jb$", out, re.M) and re.search(r"^dead +none$", out, re.M)
 
@@ -598,6 +616,33 @@ def test_status_json_is_what_the_courier_said(short):
     out, _ = run("status", "--config", conf.path, "--socket", os.path.join(short, "c.sock"), "--json")
     courier.end()
     assert out == json.dumps(STATUS) + "\n"
+
+
+LINE = {"time": NOW + 5, "subscription": "", "type": "lead", "lead": "1a2b3c4d", "event": 7, "events": 2, "attempts": 3,
+        "api": "rest", "verdict": "retry", "reason": "lock", "code": 719, "text": "Lock wait\u0007", "ms": 35}
+
+
+def test_tail(short):
+    conf = Conf(short)
+    path = os.path.join(short, "c.sock")
+    courier = Courier(path, [json.dumps(LINE), '{"other":1}', json.dumps(dict(LINE, events=1, attempts=1, code=0))])
+    out, _ = run("tail", "--config", conf.path, "--socket", path)
+    courier.end()
+    assert courier.asked == "tail"
+    assert out == ("2026-01-02T03:04:05.005Z lead 1a2b3c4d rest retry lock 719 Lock wait? (2 events, attempt 3, 35 ms)\n"
+                   '{"other":1}\n'
+                   "2026-01-02T03:04:05.005Z lead 1a2b3c4d rest retry lock Lock wait? (35 ms)\n")
+
+
+def test_tail_count(short):
+    conf = Conf(short)
+    path = os.path.join(short, "c.sock")
+    courier = Courier(path, [json.dumps(LINE)] * 3)
+    out, _ = run("tail", "--config", conf.path, "--socket", path, "--count", 2, "--json")
+    courier.end()
+    assert out == (json.dumps(LINE) + "\n") * 2
+    assert "--count is a whole number" in run("tail", "--config", conf.path, "--count", 0, code=3)[1]
+    assert "no courier answers at" in run("tail", "--config", conf.path, code=3)[1]
 
 
 def test_status_refused(short):
@@ -628,3 +673,79 @@ def test_check_asks_the_courier(short):
     out, _ = run("check", "--config", conf.path, code=1)
     courier.end()
     assert "the courier (pid 4711) runs on an older reading of the config; reload it" in out
+
+
+# ---- a real courier ----
+
+class Running:
+    """`marketo courier` of a config."""
+
+    def __init__(self, conf, *args):
+        self.conf = conf
+        self.process = subprocess.Popen([MARKETO, "courier", "--config", conf.path, *args], stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE)
+        self.path = os.path.join(conf.spool, "courier.sock")
+        end = time.monotonic() + 10
+        while not self._answers():
+            assert self.process.poll() is None and time.monotonic() < end, self.process.stderr.read()
+            time.sleep(0.01)
+
+    def _answers(self):
+        try:
+            wire.Client(self.path, role=wire.TOOL).close()
+            return True
+        except OSError:
+            return False
+
+    def stop(self):
+        """SIGTERM; returns the exit code."""
+        self.process.terminate()
+        code = self.process.wait(10)
+        self.process.stderr.close()
+        return code
+
+
+def test_courier_and_its_tools(marketo, short):
+    conf = online(marketo, short, "batch_wait = 0")
+    courier = Running(conf)
+    tail = subprocess.Popen([MARKETO, "tail", "--config", conf.path, "--count", "2"], stdout=subprocess.PIPE)
+    try:
+        wait_until(lambda: len(os.listdir("/proc/%d/fd" % tail.pid)) > 3)
+        with wire.Client(courier.path) as client:
+            seq = client.send("identify", json.dumps(RUBY))
+            assert client.verdict(seq).answer == "stored"
+        out, _ = tail.communicate(timeout=20)
+        lines = out.decode().splitlines()
+        assert re.fullmatch(r"\S+Z lead [0-9a-f]{8} rest delivered .*\(\d+ ms\)", lines[0]), lines
+        assert " associate " in lines[1]
+        wait_until(lambda: json.loads(run("status", "--config", conf.path, "--json")[0])["spool"]["waiting"] == 0)
+        text, _ = run("status", "--config", conf.path)
+        assert re.search(r"^spool:\n  path +%s\n  waiting +0\n" % re.escape(conf.spool), text, re.M)
+        text, _ = run("check", "--config", conf.path)
+        assert "the courier answers (pid %d)" % courier.process.pid in text
+    finally:
+        tail.kill()
+        tail.wait()
+        tail.stdout.close()
+        code = courier.stop()
+    assert code == 0
+    text, _ = run("status", "--config", conf.path, code=1)
+    assert text.startswith("No courier answers at ") and re.search(r"^waiting +0$", text, re.M)
+    away = json.loads(run("status", "--config", conf.path, "--json", code=1)[0])
+    assert away["running"] is False and away["spool"]["waiting"] == 0 and away["spool"]["dead"] == 0
+
+
+def test_second_courier_ends_at_once(short):
+    conf = Conf(short)
+    conf.make_spool()
+    courier = Running(conf)
+    try:
+        run("courier", "--config", conf.path)
+    finally:
+        assert courier.stop() == 0
+
+
+def test_courier_with_bad_config(conf):
+    conf.write("[marketo]\nbatchsize = 1\n")
+    assert conf.path + ":1: munchkin_id: missing" in run("courier", "--config", conf.path, code=3)[1]
+    assert not os.path.exists(conf.spool)
