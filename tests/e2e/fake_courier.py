@@ -6,6 +6,7 @@ A courier that keeps nothing and does what a test tells it. It speaks shared/wir
     fake.rule = lambda event: Answer("bad_request", b'{"success":false}')
     fake.rule = lambda event: Delay(0.5, Answer("stored"))    # or SILENT, or CUT (hangs up)
     fake.greeting = Refuse("leaving", "a newer build")         # or WELCOME, SILENT, CUT
+    fake.answer(fake.events[0], Answer("stored"))               # later, after SILENT
     fake.hold() / fake.release()                    # stops reading, as a stopped process does
     fake.log(4, "MKTO0301 text")                    # to every presence connection
     fake.events, fake.hellos                        # what came; event.seq .call .body .fields .authorization .ack .connection
@@ -162,6 +163,10 @@ class FakeCourier:
             raise Broken("cut")
         if self.greeting is WELCOME:
             stream.write(WELCOME_FRAME, struct.pack("<HQQI", VERSION, self.build, digest, os.getpid()))
+
+    def answer(self, event, action):
+        """Does something about an event that was left alone (SILENT)."""
+        self._do(event.connection, event, action)
 
     def _do(self, stream, event, action):
         if isinstance(action, Delay):

@@ -4,7 +4,8 @@ directory of its own, on free ports.
 
     server = make("httpd-event", directory, out, sandbox)
     server.conf["marketo"]["api"] = "soap"              # marketo.conf, see marketo_conf.py
-    server.location(prefix="/mkto/", subscription="brand-b", ack="memory", timeout="2s", max_body=1000, host="b.example.com")
+    server.location("/mkto/", subscription="brand-b", ack="memory", timeout="2s", max_body=1000, host="b.example.com",
+                    text={"nginx": "deny all;", "httpd": "Require all denied\n"})
     server.text["nginx"] = "…"; server.text["httpd"] = "…"    # more lines for the (first) virtual host
     server.modules += ["rewrite"]                        # httpd only
     server.courier = "external"                          # then start_courier(), or a FakeCourier at server.conf.socket
@@ -24,6 +25,7 @@ import subprocess
 import http_talk
 from marketo_conf import MarketoConf
 from waiting import PATIENCE, wait_until
+from wire import TOOL, Client
 
 KINDS = ("nginx", "httpd-event", "httpd-worker", "httpd-prefork")
 HTTPD = "/usr/sbin/apache2"
@@ -91,8 +93,9 @@ def processes_of(directory):
 
 
 class Location:
-    def __init__(self, prefix, subscription, ack, timeout, max_body):
+    def __init__(self, prefix, subscription, ack, timeout, max_body, text):
         self.prefix, self.subscription, self.ack, self.timeout, self.max_body = prefix, subscription, ack, timeout, max_body
+        self.text = text or {}  # more lines, by family
 
 
 class Server:
@@ -122,8 +125,8 @@ class Server:
     def family(self):
         return self.kind.split("-")[0]
 
-    def location(self, prefix="/mkto/", subscription=None, ack=None, timeout=None, max_body=None, host=""):
-        self.hosts.setdefault(host, []).append(Location(prefix, subscription, ack, timeout, max_body))
+    def location(self, prefix="/mkto/", subscription=None, ack=None, timeout=None, max_body=None, host="", text=None):
+        self.hosts.setdefault(host, []).append(Location(prefix, subscription, ack, timeout, max_body, text))
 
     def announce(self, *patterns):
         self.announced += patterns
@@ -218,6 +221,16 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
         self.assert_quiet()
 
+    def status(self):
+        """What `marketo status` shows."""
+        with Client(self.conf.socket, role=TOOL, config=self.conf.path) as client:
+            return client.ask("status")[0]
+
+    def children(self):
+        """Pids of the workers (nginx) or children (httpd)."""
+        with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid), encoding="ascii") as file:
+            return sorted(map(int, file.read().split()))
+
     # ---- logs ----
 
     @staticmethod
@@ -265,8 +278,9 @@ class Nginx(Server):
     def write_location(self, location):
         options = {"marketo_ack": location.ack, "marketo_timeout": location.timeout, "marketo_max_body": location.max_body}
         lines = "".join(" %s %s;" % item for item in options.items() if item[1] is not None)
-        return "        location ^~ %s { marketo%s;%s }\n" % (
-            location.prefix, " " + location.subscription if location.subscription else "", lines)
+        return "        location ^~ %s { marketo%s;%s %s}\n" % (
+            location.prefix, " " + location.subscription if location.subscription else "", lines,
+            location.text.get("nginx", ""))
 
     def write_host(self, name, locations):
         return """    server {{
@@ -318,7 +332,8 @@ class Httpd(Server):
         options = {"MarketoSubscription": location.subscription, "MarketoAck": location.ack,
                    "MarketoTimeout": location.timeout, "MarketoMaxBody": location.max_body}
         lines = "".join("    %s %s\n" % item for item in options.items() if item[1] is not None)
-        return '<Location "%s">\n    MarketoCollect On\n%s</Location>\n' % (location.prefix, lines)
+        return '<Location "%s">\n    MarketoCollect On\n%s%s</Location>\n' % (location.prefix, lines,
+                                                                             location.text.get("httpd", ""))
 
     def write_host(self, name, locations):
         return "<VirtualHost 127.0.0.1:%d 127.0.0.1:%d>\nServerName %s\nDocumentRoot %s/www\n%s%s</VirtualHost>\n" % (
