@@ -29,8 +29,6 @@ struct mkto_dispatch_hooks {
      * tailing returns true. */
     bool (*tailing)(void *ctx);
     void (*tail)(void *ctx, struct mkto_slice json);
-    /* An answer came in between two turns: next has changed, call turn soon. May be NULL. */
-    void (*wake)(void *ctx);
 };
 
 struct mkto_dispatch *
@@ -49,7 +47,8 @@ void mkto_dispatch_accepted(struct mkto_dispatch *dispatch, int64_t last_id);
 /* Works for about budget_ms at most. Returns true when there is more to do at once. */
 bool mkto_dispatch_turn(struct mkto_dispatch *dispatch, int budget_ms);
 
-/* Monotonic ms at which turn should be called again without other cause; UINT64_MAX: never. */
+/* Monotonic ms at which turn should be called again without other cause; UINT64_MAX: never. Answers
+ * of the transport change it: ask again after each round of the loop. */
 uint64_t mkto_dispatch_next(const struct mkto_dispatch *dispatch);
 
 /* Starts no new calls (stop, or a pause for benchmarks); those under way still end. */

@@ -154,6 +154,21 @@ static void note_cookies(const struct hearing *hearing, const struct parcel *par
     }
 }
 
+/* An event counts once: with its lead or visit; a link is a second call for it. */
+static void count_delivered(const struct hearing *hearing, const struct parcel *parcel)
+{
+    struct counters *counters = &hearing->channel->counters;
+
+    if (hearing->errand->kind == ERRAND_LINK) {
+        counters->linked++;
+        return;
+    }
+    counters->delivered += parcel->taken;
+    counters->merged += parcel->taken - 1;
+    mkto_tally_tick(&hearing->channel->minute, parcel->taken,
+                    mkto_dispatch_mono(hearing->dispatch));
+}
+
 static void delivered(const struct hearing *hearing, struct parcel *parcel,
                       const struct mkto_result *record)
 {
@@ -176,9 +191,7 @@ static void delivered(const struct hearing *hearing, struct parcel *parcel,
     } else if (errand->kind == ERRAND_LINK) {
         note_known(hearing, parcel->lead, parcel->refs[0].token, parcel->lead_id);
     }
-    channel->counters.delivered += parcel->taken;
-    channel->counters.merged += parcel->taken - 1;
-    mkto_tally_tick(&channel->minute, parcel->taken, mkto_dispatch_mono(hearing->dispatch));
+    count_delivered(hearing, parcel);
     bool link = errand->kind == ERRAND_BATCH && errand->api == MKTO_API_REST;
     mkto_dispatch_end(hearing->dispatch, channel, parcel, link ? ENDING_LINK : ENDING_DONE,
                       what_of(errand), NULL, NULL);
@@ -592,7 +605,4 @@ void mkto_dispatch_answered(void *ctx, const struct mkto_http_answer *answer)
     }
     mkto_dispatch_errand_free(errand);
     dispatch->next = 0;
-    if (dispatch->hooks.wake != NULL) {
-        dispatch->hooks.wake(dispatch->hooks.ctx);
-    }
 }

@@ -125,6 +125,7 @@ struct group {
 struct counters {
     uint64_t delivered; /* events */
     uint64_t merged;    /* events that shared a call with another of their lead */
+    uint64_t linked;    /* cookies that were associated with their lead */
     uint64_t unchanged; /* events that cost no call */
     uint64_t retried;   /* attempts that failed and will be made again */
     uint64_t stripped;  /* values that were left out */

@@ -87,6 +87,7 @@ static struct mkto_note counters_of(const struct channel *channel, apr_pool_t *p
 
     mkto_note_number(&note, "delivered", (int64_t)counters->delivered);
     mkto_note_number(&note, "merged", (int64_t)counters->merged);
+    mkto_note_number(&note, "linked", (int64_t)counters->linked);
     mkto_note_number(&note, "unchanged", (int64_t)counters->unchanged);
     mkto_note_number(&note, "retried", (int64_t)counters->retried);
     mkto_note_number(&note, "stripped", (int64_t)counters->stripped);

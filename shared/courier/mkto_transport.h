@@ -32,7 +32,7 @@ struct event_base;
 
 /* TLS verified (http only where the config allowed it), keep-alive, HTTP/2 where offered, no
  * redirects, no proxy from the environment, http and https only, answers bounded by
- * MKTO_HTTP_ANSWER_MAX. */
+ * MKTO_HTTP_ANSWER_MAX. Ends with the pool, which must go before the base. NULL: out of memory. */
 struct mkto_transport *mkto_transport_curl(struct event_base *base, apr_pool_t *pool);
 
 #endif
