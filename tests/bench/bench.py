@@ -20,6 +20,7 @@ import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BODY_BYTES = 450
+USER = "www-data"  # when started as root: of the workers and of the courier
 LUA = """wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = [==[%s]==]
@@ -111,7 +112,7 @@ class Bench:
         self.running = []
         self.courier = None
         self.root = os.getuid() == 0
-        self.write("secret", "bench\n", 0o600)
+        self.own(self.write("secret", "bench\n", 0o600))
         self.write("post.lua", LUA % event())
         self.write("marketo.conf", MARKETO_CONF.format(dir=self.dir))
 
@@ -122,20 +123,27 @@ class Bench:
         os.chmod(path, mode)
         return path
 
+    def own(self, path):
+        if self.root:
+            entry = pwd.getpwnam(USER)
+            os.chown(path, entry.pw_uid, entry.pw_gid)
+
     def fresh_courier(self):
         self.stop_courier()
         spool = os.path.join(self.dir, "spool")
         shutil.rmtree(spool)
-        os.mkdir(spool, 0o755)
+        os.mkdir(spool, 0o750)
+        self.own(spool)
         with open(os.path.join(self.dir, "courier.log"), "a", encoding="utf-8") as log:
             self.courier = subprocess.Popen([os.path.join(self.out, "marketo"), "courier", "--hold", "--config",
-                                             os.path.join(self.dir, "marketo.conf")], stderr=log, stdin=subprocess.DEVNULL)
+                                             os.path.join(self.dir, "marketo.conf")], stderr=log, stdin=subprocess.DEVNULL,
+                                            user=USER if self.root else None, group=USER if self.root else None)
         sock = os.path.join(spool, "courier.sock")
         for _ in range(200):
             if os.path.exists(sock):
-                break
+                return
             time.sleep(0.02)
-        os.chmod(sock, 0o666)  # the servers' workers run as another user here
+        raise SystemExit("bench: the courier did not start, see %s/courier.log" % self.dir)
 
     def stop_courier(self):
         if self.courier:
@@ -159,7 +167,7 @@ class Bench:
     def nginx(self):
         port = free_port()
         conf = self.write("nginx.conf", NGINX_CONF.format(out=self.out, dir=self.dir, port=port,
-                                                          user="user root;" if self.root else ""))
+                                                          user="user %s;" % USER if self.root else ""))
         process = self.serve(["nginx", "-e", os.path.join(self.dir, "nginx.log"), "-p", self.dir, "-c", conf], port)
         return "http://127.0.0.1:%d" % port, process.pid
 
@@ -167,7 +175,7 @@ class Bench:
         port = free_port()
         conf = self.write("httpd.conf", HTTPD_CONF.format(out=self.out, dir=self.dir, port=port,
                                                           modules="/usr/lib/apache2/modules",
-                                                          user="User www-data\nGroup www-data" if self.root else ""))
+                                                          user="User {0}\nGroup {0}".format(USER) if self.root else ""))
         process = self.serve(["/usr/sbin/apache2", "-d", self.dir, "-f", conf, "-D", "FOREGROUND"], port)
         return "http://127.0.0.1:%d" % port, process.pid
 
@@ -273,8 +281,6 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     options = parser.parse_args()
     bench = Bench(options.out, options.seconds)
-    if bench.root:
-        pwd.getpwnam("www-data")
     try:
         results = rounds(bench, options.rounds)
     finally:
