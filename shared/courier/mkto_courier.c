@@ -127,7 +127,7 @@ static void on_tail(void *ctx, struct mkto_slice json)
     mkto_intake_tell_tail(courier->intake, json);
 }
 
-static void make_parts(struct mkto_courier *courier)
+static int make_parts(struct mkto_courier *courier, struct mkto_error *err)
 {
     const struct mkto_intake_options intake = {
         .base = courier->base,
@@ -142,9 +142,13 @@ static void make_parts(struct mkto_courier *courier)
         .ctx = courier, .log = mkto_courier_log_line, .tailing = on_tailing, .tail = on_tail};
     courier->intake = mkto_intake_create(&intake, courier->pool);
     courier->transport = mkto_transport_curl(courier->base, courier->pool);
+    if (courier->transport == NULL) {
+        return mkto_error_set(err, "libcurl: out of memory");
+    }
     courier->dispatch = mkto_dispatch_create(courier->config, courier->spool, courier->transport,
                                              &mkto_clock_system, &dispatch, courier->pool);
     mkto_dispatch_hold(courier->dispatch, courier->options.hold);
+    return 0;
 }
 
 /* ---- the loop ---- */
@@ -266,10 +270,9 @@ static int start(struct mkto_courier *courier, struct mkto_error *err)
     if (held != 0) {
         return held;
     }
-    if (make_events(courier, err) != 0) {
+    if (make_events(courier, err) != 0 || make_parts(courier, err) != 0) {
         return -1;
     }
-    make_parts(courier);
     return mkto_courier_listen(courier, err);
 }
 
