@@ -115,6 +115,14 @@ static int check_escapes(struct parse *parse, size_t at, size_t end)
     return 1;
 }
 
+/* Offset of the opening quote of the string that ends at `last`: between it and the token before
+ * stand only blanks, ',' and ':'. */
+static size_t find_quote(const struct parse *parse, size_t from)
+{
+    const char *quote = memchr(parse->text.data + from, '"', parse->last - from);
+    return quote == NULL ? from : (size_t)(quote - parse->text.data);
+}
+
 /* A string or key that yajl hands over: notes where it ends, and checks it when it had escapes
  * (yajl then hands over a buffer of its own). */
 static int check_string(struct parse *parse, const unsigned char *value)
@@ -125,11 +133,7 @@ static int check_string(struct parse *parse, const unsigned char *value)
     if ((uintptr_t)value - (uintptr_t)parse->text.data < parse->text.len) {
         return 1;
     }
-    const char *quote = memchr(parse->text.data + from, '"', end - from);
-    if (quote == NULL) {
-        return 1; /* cannot be: only blanks, ',' and ':' stand between two values */
-    }
-    return check_escapes(parse, (size_t)(quote - parse->text.data) + 1, end - 1);
+    return check_escapes(parse, find_quote(parse, from) + 1, end - 1);
 }
 
 /* ---- keys ---- */
@@ -270,14 +274,13 @@ static int take_key(void *ctx, const unsigned char *text, size_t len)
         return go_on;
     }
     struct level *level = &parse->levels[parse->depth];
-    const char *quote = memchr(parse->text.data + from, '"', parse->last - from);
-    size_t offset = quote == NULL ? from : (size_t)(quote - parse->text.data);
     if (level->node->count == MKTO_JSON_KEYS_MAX) {
-        return broken(parse, "more than " APR_STRINGIFY(MKTO_JSON_KEYS_MAX) " members", offset);
+        return broken(parse, "more than " APR_STRINGIFY(MKTO_JSON_KEYS_MAX) " members",
+                      find_quote(parse, from));
     }
     struct mkto_slice key = keep(parse, (const char *)text, len);
     if (is_repeated(parse, level, key)) {
-        return broken(parse, "repeated key", offset);
+        return broken(parse, "repeated key", find_quote(parse, from));
     }
     parse->key = key;
     return 1;

@@ -30,10 +30,10 @@ static unsigned char lower(unsigned char c)
 }
 
 /* The next byte of a key that counts, in lower case; 0 at its end. */
-static unsigned char next_counting(struct mkto_slice key, size_t *at)
+static unsigned char next_counting(const char **at, const char *end)
 {
-    while (*at < key.len) {
-        unsigned char c = (unsigned char)key.data[(*at)++];
+    while (*at < end) {
+        unsigned char c = (unsigned char)*(*at)++;
         if (is_alnum(c)) {
             return lower(c);
         }
@@ -43,16 +43,14 @@ static unsigned char next_counting(struct mkto_slice key, size_t *at)
 
 bool mkto_json_key_like(struct mkto_slice key, const char *wanted)
 {
-    struct mkto_slice other = mkto_slice_str(wanted);
-    size_t at = 0, other_at = 0;
-    unsigned char c;
-    do {
-        c = next_counting(key, &at);
-        if (c != next_counting(other, &other_at)) {
+    const char *end = key.data + key.len;
+    for (; *wanted != '\0'; wanted++) {
+        if (is_alnum((unsigned char)*wanted) &&
+            next_counting(&key.data, end) != lower((unsigned char)*wanted)) {
             return false;
         }
-    } while (c != 0);
-    return true;
+    }
+    return next_counting(&key.data, end) == 0;
 }
 
 const struct mkto_json *mkto_json_find(const struct mkto_json *object, const char *key)

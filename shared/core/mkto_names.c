@@ -98,7 +98,8 @@ static const char *name_in(const struct mkto_names_pair *pair, enum mkto_api api
 const char *mkto_names_standard(const char *soap_name, enum mkto_api api)
 {
     for (size_t i = 0; i < mkto_names_table_count; i++) {
-        if (strcmp(mkto_names_table[i].soap, soap_name) == 0) {
+        if (mkto_names_table[i].soap[0] == soap_name[0] &&
+            strcmp(mkto_names_table[i].soap, soap_name) == 0) {
             return name_in(&mkto_names_table[i], api);
         }
     }
