@@ -151,6 +151,7 @@ class Server:
         self.prepare()
         self.process = Process(self.command(), self.directory, self.output, self.env)
         wait_until(self.listens, what="%s listens; %s" % (self.kind, self.complaints()))
+        wait_until(lambda: len(self.children()) >= (self.workers if self.family == "nginx" else 1), what="workers")
         return self
 
     def complaints(self):

@@ -13,7 +13,7 @@ def nested(depth):
 
 
 def wide(keys):
-    return '{%s,"traits":{%s}}' % (ID, ",".join('"k%d":%d' % (n, n) for n in range(keys)))
+    return '{"userId":"a@example.com","traits":{%s}}' % (",".join('"k%d":%d' % (n, n) for n in range(keys)))
 
 
 def sized(size):
@@ -72,7 +72,7 @@ BODIES = {
     "batch that is none": ("batch", b'{"userId":"u"}', 400, "batch"),
     "batch of wrong type": ("batch", b'{"batch":{}}', 400, "batch"),
     "empty batch": ("batch", b'{"batch":[]}', 400, "batch"),
-    "batch of 2501": ("batch", b'{"batch":[%s]}' % b",".join([b'{"type":"track","event":"e","userId":"u"}'] * 2501), 400, "2500"),
+    "batch of 2501": ("batch", b'{"batch":[%s]}' % b",".join([b'{"type":"track","event":"e","userId":"u"}'] * 2501), 413, "2500"),
     "batch without a good one": ("batch", b'{"batch":[{"type":"track","userId":"u"}]}', 400, "event|batch"),
 }
 
@@ -139,17 +139,22 @@ def test_no_secret_in_the_words(shared, untouched):  # pylint: disable=unused-ar
     assert "someone" not in shared.read(shared.log)
 
 
-@pytest.mark.parametrize("name, call, body", [
-    ("depth 16", "identify", nested(16)),
-    ("256 keys", "identify", wide(256)),
-    ("32 KB", "identify", sized(32768)),
-    ("500 KB batch", "batch", batch_of(512000)),
-    ("messageId of 100", "track", {"userId": "u", "event": "e", "messageId": "m" * 100}),
-    ("batch of 2500", "batch", b'{"batch":[%s]}' % b",".join([b'{"type":"track","event":"e","userId":"u"}'] * 2500)),
-    ("no content type", "track", {"userId": "u", "event": "e"}),
-])
-def test_limits_are_within(server, name, call, body):
-    """One less is taken, and counted."""
+# One less than what is refused. Kept out of the tests' names, for those land in the environment of everything that is started.
+WITHIN = {
+    "depth 16": ("identify", nested(16)),
+    "256 keys": ("identify", wide(256)),
+    "32 KB": ("identify", sized(32768)),
+    "500 KB batch": ("batch", batch_of(512000)),
+    "messageId of 100": ("track", {"userId": "u", "event": "e", "messageId": "m" * 100}),
+    "batch of 2500": ("batch", b'{"batch":[%s]}' % b",".join([b'{"type":"track","event":"e","userId":"u"}'] * 2500)),
+    "no content type": ("track", {"userId": "u", "event": "e"}),
+}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_limits_are_within(server, name):
+    """What is just within the limits is taken, and counted."""
+    call, body = WITHIN[name]
     server.conf["marketo"].update(rest_endpoint="http://127.0.0.1:1", munchkin_endpoint="http://127.0.0.1:1")
     server.announce(r"MKTO0\d\d\d .*(connect|refused|Marketo)")
     server.start()

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from marketo_sandbox import Sandbox
 
 from waiting import wait_until
 
@@ -181,3 +182,23 @@ def test_integrations_switch(server, sandbox, api):  # pylint: disable=unused-ar
     assert server.post("track", dict(TRACK, integrations={"All": False, "Marketo": True})).status == 200
     visit_target(sandbox)
     assert sandbox.store.leads == {}
+
+
+def test_two_subscriptions(server, sandbox):
+    """Two virtual hosts, two Marketos: each gets its own visitors, with its own id."""
+    other = Sandbox(munchkin_id="123-ABC-456", lead_lock_s=0).start()
+    try:
+        server.conf.use(other, "marketo brand-b")
+        server.conf["marketo brand-b"].update(batch_wait="50ms", host="b.example.com")
+        server.location()
+        server.location(host="b.example.com", subscription="brand-b")
+        server.start()
+        for host, email in (("www.example.com", "a@example.com"), ("b.example.com", "b@example.com")):
+            assert server.post("identify", {"userId": "u", "traits": {"email": email}}, {"Host": host}).status == 200
+            assert server.post("page", {"userId": "u", "properties": {"url": "https://%s/" % host}}, {"Host": host}).status == 200
+        for marketo, email in ((sandbox, "a@example.com"), (other, "b@example.com")):
+            wait_until(lambda: marketo.lead(email) and marketo.store.visits, what="lead and visit")
+            assert [lead["fields"]["email"] for lead in marketo.store.leads.values()] == [email]
+            assert [visit["parameters"]["_mchId"] for visit in marketo.store.visits] == [marketo.store.settings["munchkin_id"]]
+    finally:
+        other.stop()

@@ -126,7 +126,8 @@ def test_http_2(server, fake, size):
 @pytest.mark.servers("nginx", "httpd-event", "httpd-worker")
 def test_http_2_over_the_limit(server, fake):
     server.start()
-    assert http_talk.http2(server.port2, "/mkto/v1/batch", body_of(MAX + 1)).status == 413
+    reply = http_talk.http2(server.port2, "/mkto/v1/batch", body_of(MAX + 1))
+    assert reply is None or reply.status == 413
     assert http_talk.http2(server.port2, "/mkto/v1/batch", b"{}").status == 200
     assert len(fake.events) == 1
 

@@ -86,10 +86,10 @@ static void contract_table(void **state)
 static int parse_sized(size_t id, size_t token)
 {
     static char value[4096];
-    char *end = value + sprintf(value, "id:");
+    char *end = value + snprintf(value, sizeof(value), "id:");
     memset(end, 'A', id);
     end += id;
-    end += sprintf(end, "&token:");
+    end += snprintf(end, 8, "&token:");
     memset(end, 'x', token);
     struct mkto_cookie cookie;
     return mkto_cookie_parse((struct mkto_slice){value, (size_t)(end - value) + token}, &cookie);
@@ -109,7 +109,7 @@ static void longest_value(void **state)
     (void)state;
     static char value[MKTO_COOKIE_RAW_MAX + 2];
     struct mkto_cookie cookie;
-    const int start = sprintf(value, "id:A&token:x&more:");
+    const int start = snprintf(value, sizeof(value), "id:A&token:x&more:");
     memset(value + start, 'y', sizeof(value) - (size_t)start);
     assert_int_equal(mkto_cookie_parse((struct mkto_slice){value, MKTO_COOKIE_RAW_MAX}, &cookie),
                      0);
@@ -293,7 +293,7 @@ static void random_values(void **state)
         char value[128];
         size_t len = 0;
         if (wire_below(&seed, 2) == 0) {
-            len = (size_t)sprintf(value, "id:A&token:");
+            len = (size_t)snprintf(value, sizeof(value), "id:A&token:");
         }
         for (size_t left = wire_below(&seed, 40); left > 0; left--) {
             value[len++] = alphabet[wire_below(&seed, sizeof(alphabet))]; /* its NUL too */
