@@ -359,6 +359,7 @@ static void renew(const struct hearing *hearing)
         mend_clock(hearing);
     } else if (hearing->errand->token_number == channel->token_number) {
         mkto_dispatch_token_drop(channel);
+        channel->token_asked = 0; /* at once: each call does this once */
     }
     for (unsigned i = 0; i < hearing->errand->count; i++) {
         lane_of(hearing, &hearing->errand->parcels[i])->fresh = 1;

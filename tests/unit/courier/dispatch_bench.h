@@ -22,6 +22,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "mkto_budget.h"
 #include "mkto_dispatch.h"
 #include "mkto_envelope.h"
 #include "mkto_json.h"
