@@ -11,6 +11,7 @@ import time
 
 import pytest
 from fake_courier import Answer, Delay, FakeCourier
+from nginx_conf import amend
 from servers import processes_of
 from waiting import wait_until
 from wire import EVENTS, PRESENCE
@@ -20,19 +21,6 @@ WAITING = 6  # requests that wait for a verdict while something happens
 
 
 # ---- helpers ----
-
-def amend(server, before, after):
-    """Changes a line of nginx.conf whenever it is written."""
-    write, path = server.write_config, os.path.join(server.directory, "nginx.conf")
-
-    def amended():
-        write()
-        text = server.read(path)
-        assert before in text
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text.replace(before, after, 1))
-    server.write_config = amended
-
 
 def stat(pid):
     """(parent, state) of a process, or (0, "") when it is gone."""
@@ -333,8 +321,8 @@ def test_refused(server, fake):
 
 def test_one_process(server, fake):
     """master_process off: development."""
-    server.workers = 1
-    amend(server, "daemon off;", "daemon off; master_process off;")
+    server.workers = 0  # children
+    amend(server, "worker_processes 0;", "worker_processes 1; master_process off;")
     server.user = None
     server.start()
     assert server.post("track", b"{}").status == 200

@@ -6,6 +6,7 @@ import threading
 import http_talk
 import pytest
 from fake_courier import CUT, Answer, Delay, FakeCourier
+from nginx_conf import amend
 from waiting import wait_until
 from wire import EVENTS
 
@@ -253,14 +254,7 @@ def test_the_prefix_ends_at_a_slash(server, fake):
 
 def test_variables(server, fake):
     server.text["nginx"] = "access_log %s/access.log marketo;\n" % server.directory
-    write, path = server.write_config, server.directory + "/nginx.conf"
-
-    def with_format():
-        write()
-        text = server.read(path).replace("http {", "http { log_format marketo '$status [$marketo_verdict] [$marketo_event_id]';", 1)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    server.write_config = with_format
+    amend(server, "http {", "http { log_format marketo '$status [$marketo_verdict] [$marketo_event_id]';")
     server.start()
     server.post("track", b"{}")
     server.post("nothing", b"{}")

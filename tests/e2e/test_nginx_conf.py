@@ -1,0 +1,212 @@
+"""What nginx -t says of the directives and of marketo.conf: file, line, key and reason; and that it only looks."""
+import os
+
+import pytest
+from nginx_conf import amend, line_of
+from waiting import wait_until
+
+pytestmark = pytest.mark.servers("nginx")
+BODY_MAX = 1048576
+SOCKET_MAX = 107
+
+
+@pytest.fixture(autouse=True)
+def quiet(server):
+    """What is said at -t goes to the terminal; nothing may come into the log."""
+    yield
+    assert not server.bad_lines()
+
+
+def refused(server, *words):
+    code, said = server.check()
+    assert code == 1 and "test failed" in said, said
+    for word in words:
+        assert word in said, said
+    return said
+
+
+def accepted(server):
+    code, said = server.check()
+    assert code == 0 and "test is successful" in said, said
+    return said
+
+
+def at(server, words):
+    return "%s/nginx.conf:%d" % (server.directory, line_of(server, words))
+
+
+def tree(directory):
+    return sorted((os.path.join(path, name), os.lstat(os.path.join(path, name)).st_mtime_ns)
+                  for path, names, files in os.walk(directory) for name in names + files)
+
+
+def test_it_only_looks(server):
+    server.prepare()
+    before = tree(server.conf.spool)
+    said = accepted(server)
+    assert tree(server.conf.spool) == before == [] and "warn" not in said
+
+
+def test_without_marketo_nothing_is_needed(server):
+    amend(server, "marketo_config ", "#")
+    amend(server, "marketo_courier ", "#")
+    amend(server, "{ marketo;", "{")
+    server.location()
+    accepted(server)
+
+
+def test_missing_marketo_config(server):
+    amend(server, "    marketo_config ", "    # marketo_config ")
+    said = refused(server, "MKTO0127")
+    assert at(server, "{ marketo;") in said
+
+
+def test_second_marketo_config(server):
+    amend(server, "    marketo_courier", "    marketo_config /other/marketo.conf;\n    marketo_courier")
+    said = refused(server, '"marketo_config" directive is duplicate')
+    assert at(server, "/other/marketo.conf") in said
+
+
+def test_marketo_conf_that_is_not_there(server):
+    amend(server, "marketo_config %s" % server.conf.path, "marketo_config /nowhere/marketo.conf")
+    refused(server, "MKTO0123 /nowhere/marketo.conf: ")
+
+
+def test_marketo_conf_beside_nginx_conf(server):
+    amend(server, "marketo_config %s" % server.conf.path, "marketo_config marketo.conf")
+    accepted(server)
+
+
+def test_mistake_in_marketo_conf(server):
+    server.conf["marketo"]["batch_size"] = "301"
+    server.prepare()
+    with open(server.conf.path, encoding="utf-8") as file:
+        line = 1 + next(number for number, text in enumerate(file) if text.startswith("batch_size"))
+    refused(server, "MKTO0123 %s:%d: batch_size: " % (server.conf.path, line))
+
+
+def test_unknown_subscription(server):
+    server.location(subscription="brand-b")
+    said = refused(server, "MKTO0125 ", "[marketo brand-b]")
+    assert at(server, "marketo brand-b;") in said
+    server.conf.section("marketo brand-b", **server.conf["marketo"])
+    accepted(server)
+
+
+def test_secrets_belong_to_the_worker(server):
+    if not server.user:
+        pytest.skip("only root can take the right away")
+    server.prepare()
+    secret = os.path.join(server.directory, "rest.secret")
+    prepare = server.prepare
+
+    def take_away():
+        prepare()
+        os.chown(secret, 0, 0)
+    server.prepare = take_away
+    refused(server, "MKTO0123 %s:" % server.conf.path, "rest_client_secret_file: uid ")
+    server.courier = "external"  # then the server need not even see them
+    accepted(server)
+
+
+# ---- directives ----
+
+@pytest.mark.parametrize("words", ["external now", "start", "spawn a b", ""])
+def test_bad_courier(server, words):
+    amend(server, "marketo_courier spawn %s/marketo" % server.out, "marketo_courier " + words)
+    said = refused(server, '"marketo_courier" directive')
+    assert at(server, "marketo_courier ") in said
+
+
+def test_program(server):
+    amend(server, "spawn %s/marketo" % server.out, "spawn ./marketo")
+    refused(server, 'MKTO0120 "./marketo" must be an absolute path')
+
+
+def test_program_that_is_not_there_is_a_warning(server):
+    amend(server, "spawn %s/marketo" % server.out, "spawn /nowhere/marketo")
+    assert '[warn]' in accepted(server) and "MKTO0126" in accepted(server)
+
+
+def test_spawn_is_the_default(server):
+    amend(server, "    marketo_courier spawn %s/marketo;" % server.out, "")
+    code, said = server.check()
+    assert code == 0 and ("MKTO0126" not in said or "/marketo\"" in said)
+
+
+@pytest.mark.parametrize("size,ok", [(SOCKET_MAX, True), (SOCKET_MAX + 1, False)])
+def test_socket_path(server, size, ok):
+    path = "/run/" + "s" * (size - 5)
+    amend(server, "    marketo_courier", "    marketo_socket %s;\n    marketo_courier" % path)
+    if ok:
+        accepted(server)
+    else:
+        refused(server, "MKTO0121 the path of the socket has 108 bytes; at most 107 fit")
+
+
+def test_relative_socket(server):
+    amend(server, "    marketo_courier", "    marketo_socket s.sock;\n    marketo_courier")
+    refused(server, 'MKTO0120 "s.sock" must be an absolute path')
+
+
+@pytest.mark.parametrize("line,ok", [
+    ("marketo_max_body 0", False), ("marketo_max_body 1", True), ("marketo_max_body %d" % BODY_MAX, True),
+    ("marketo_max_body %d" % (BODY_MAX + 1), False), ("marketo_timeout 0", False), ("marketo_timeout 1ms", True),
+    ("marketo_timeout 60s", True), ("marketo_timeout 60001ms", False), ("marketo_ack disk", True),
+    ("marketo_ack memory", True), ("marketo_ack none", False)])
+@pytest.mark.parametrize("place", ["http", "server", "location"])
+def test_values(server, line, ok, place):
+    server.location()
+    if place == "http":
+        amend(server, "    marketo_courier", "    %s;\n    marketo_courier" % line)
+    elif place == "server":
+        server.text["nginx"] = "%s;\n" % line
+    else:
+        amend(server, "{ marketo;", "{ marketo; %s;" % line)
+    if ok:
+        accepted(server)
+    else:
+        said = refused(server, line.split()[0] if "ack" not in line else 'invalid value "none"')
+        assert at(server, line + ";") in said
+
+
+@pytest.mark.parametrize("location", ["~ ^/t/", "~* t", "= /t", "@t"])
+def test_locations_without_a_prefix(server, location):
+    server.text["nginx"] = "location %s { marketo; }\n" % location
+    said = refused(server, 'MKTO0122 "marketo" needs a location with a prefix')
+    assert at(server, "location %s {" % location) in said
+
+
+@pytest.mark.parametrize("block", ["if ($arg_x) { marketo; }", "limit_except GET { marketo; }"])
+def test_not_in_blocks(server, block):
+    server.text["nginx"] = "location /t/ { %s }\n" % block
+    refused(server, '"marketo" directive is not allowed here')
+
+
+def test_not_in_a_server(server):
+    server.text["nginx"] = "marketo;\n"
+    refused(server, '"marketo" directive is not allowed here')
+
+
+def test_twice(server):
+    server.text["nginx"] = "location /t/ { marketo; marketo; }\n"
+    refused(server, '"marketo" directive is duplicate')
+
+
+def test_another_handler_in_the_location(server):
+    server.text["nginx"] = "location /t/ { marketo; proxy_pass http://127.0.0.1:1; }\n"
+    said = refused(server, 'MKTO0124 another directive takes the location "/t/"')
+    assert at(server, "location /t/") in said
+
+
+def test_a_bad_reload_keeps_the_old_configuration(server):
+    server.start()
+    wait_until(lambda: server.post("track", {"event": "e", "userId": "u"}).status == 200, what="the courier is up")
+    with open(server.conf.path, "a", encoding="utf-8") as file:
+        file.write("[nonsense]\nkey = value\n")
+    server.announce("MKTO0123 ")
+    server.reload()
+    wait_until(lambda: "MKTO0123" in server.read(server.log), what="the reason")
+    assert server.get("/").status == 200 and server.post("track", {"event": "e", "userId": "u"}).status == 200
+    with open(server.log, "w", encoding="utf-8"):
+        pass
