@@ -69,6 +69,7 @@ struct bench {
     apr_array_header_t *logs;  /* const char * */
     apr_array_header_t *tails; /* const char * */
     bool tailing;
+    bool bulk; /* many events in one commit */
     void *user;
     int64_t next_lead_id;
 };
@@ -352,16 +353,34 @@ static inline int64_t bench_append(struct bench *bench, const struct mkto_envelo
 
     assert_true(mkto_envelope_size(envelope) <= sizeof(out));
     size_t len = mkto_envelope_encode(envelope, out);
-    if (mkto_spool_begin(bench->spool, &err) != 0 ||
+    if ((!bench->bulk && mkto_spool_begin(bench->spool, &err) != 0) ||
         mkto_spool_append(bench->spool, (struct mkto_slice){(const char *)out, len}, 0, bench->wall,
                           &id, &err) != 0 ||
-        mkto_spool_commit(bench->spool, &err) != 0) {
+        (!bench->bulk && mkto_spool_commit(bench->spool, &err) != 0)) {
         fail_msg("%s", err.text);
     }
-    if (bench->dispatch != NULL) {
+    if (bench->dispatch != NULL && !bench->bulk) {
         mkto_dispatch_accepted(bench->dispatch, id);
     }
     return id;
+}
+
+/* Many events in one commit: between these two. */
+static inline void bench_bulk(struct bench *bench)
+{
+    struct mkto_error err = MKTO_ERROR_INIT;
+    assert_int_equal(mkto_spool_begin(bench->spool, &err), 0);
+    bench->bulk = true;
+}
+
+static inline void bench_bulk_end(struct bench *bench)
+{
+    struct mkto_error err = MKTO_ERROR_INIT;
+    assert_int_equal(mkto_spool_commit(bench->spool, &err), 0);
+    bench->bulk = false;
+    if (bench->dispatch != NULL) {
+        mkto_dispatch_accepted(bench->dispatch, INT64_MAX);
+    }
 }
 
 static inline int64_t bench_event(struct bench *bench, enum mkto_call call, const char *cookie,
