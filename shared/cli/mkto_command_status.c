@@ -5,6 +5,7 @@
 #include "mkto_note.h"
 #include "mkto_option.h"
 #include "mkto_spool.h"
+#include "mkto_summary.h"
 
 struct asking {
     const struct mkto_command *self;
@@ -24,7 +25,7 @@ static bool tell(void *ctx, struct mkto_slice text, bool last)
     }
     if (asking->json || mkto_json_parse(text, &root, NULL, asking->pool) != 0) {
         mkto_command_line(text);
-    } else {
+    } else if (!mkto_summary_print(stdout, root)) {
         mkto_layout_print(stdout, root);
     }
     return !last;

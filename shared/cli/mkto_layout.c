@@ -49,7 +49,7 @@ void mkto_layout_size(int64_t bytes, char *out, size_t size)
     snprintf(out, size, unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
 
-static void write_date(int64_t ms, char *out, size_t size)
+void mkto_layout_date(int64_t ms, char *out, size_t size)
 {
     time_t seconds = (time_t)(ms / 1000);
     struct tm tm;
@@ -94,18 +94,16 @@ static void write_number(const struct mkto_json *value, char *out, size_t size)
     size_t len;
     enum unit unit = unit_of(value->key, &len);
 
+    snprintf(out, size, "%s", value->text.data);
     if (*end != '\0') {
-        snprintf(out, size, "%s", value->text.data);
-    } else if (unit == UNIT_BYTES) {
+        return;
+    }
+    if (unit == UNIT_BYTES) {
         mkto_layout_size(number, out, size);
     } else if (number >= DATE_FROM_MS) {
-        write_date(number, out, size);
-    } else if (unit == UNIT_MS) {
-        mkto_layout_duration(number, out, size);
-    } else if (unit == UNIT_SECONDS) {
-        mkto_layout_duration(number * 1000, out, size);
-    } else {
-        snprintf(out, size, "%s", value->text.data);
+        mkto_layout_date(number, out, size);
+    } else if (unit != UNIT_NONE) {
+        mkto_layout_duration(unit == UNIT_MS ? number : number * 1000, out, size);
     }
 }
 

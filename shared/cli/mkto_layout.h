@@ -24,6 +24,9 @@ void mkto_layout_text(FILE *out, struct mkto_slice text);
 /* "1 d 2 h", "3 min 5 s", "0.5 s", "12 ms". */
 void mkto_layout_duration(int64_t ms, char *out, size_t size);
 
+/* "2026-01-02 03:04:05 UTC" of ms since 1970. */
+void mkto_layout_date(int64_t ms, char *out, size_t size);
+
 /* "1.5 GB": of 1024. */
 void mkto_layout_size(int64_t bytes, char *out, size_t size);
 

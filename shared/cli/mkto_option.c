@@ -60,7 +60,7 @@ int mkto_option_read(const struct mkto_command *self, const struct mkto_option *
     size_t count = 0;
     int rc;
 
-    while (options[count].name != NULL && count < MKTO_OPTION_MAX) {
+    while (count < MKTO_OPTION_MAX && options[count].name != NULL) {
         table[count].name = options[count].name;
         table[count].has_arg = options[count].text == NULL ? no_argument : required_argument;
         count++;

@@ -35,10 +35,10 @@ bool mkto_config_endpoint_is_name(struct mkto_slice host)
     return true;
 }
 
-/* Host as text for inet_pton; false when it is too long for an address. */
+/* Host as text for inet_pton; false when it cannot be an address. */
 static bool address_text(struct mkto_slice host, char out[INET6_ADDRSTRLEN])
 {
-    if (host.len >= INET6_ADDRSTRLEN) {
+    if (host.len == 0 || host.len >= INET6_ADDRSTRLEN) {
         return false;
     }
     memcpy(out, host.data, host.len);
