@@ -48,8 +48,8 @@ def sanitizer_environment(directory, leaks):
         return {}
     library = subprocess.run(["gcc", "-print-file-name=libasan.so"], check=True, stdout=subprocess.PIPE, text=True).stdout
     return {"LD_PRELOAD": os.path.realpath(library.strip()),
-            "ASAN_OPTIONS": "detect_leaks=%d:log_path=%s/sanitizer" % (leaks, directory),
-            "UBSAN_OPTIONS": "print_stacktrace=1:log_path=%s/sanitizer" % directory}
+            "ASAN_OPTIONS": "detect_leaks=%d:log_path=%s/reports/sanitizer" % (leaks, directory),
+            "UBSAN_OPTIONS": "print_stacktrace=1:log_path=%s/reports/sanitizer" % directory}
 
 
 class Process:
@@ -102,7 +102,8 @@ class Server:
     def __init__(self, kind, directory, out, sandbox):
         self.kind, self.directory, self.out = kind, str(directory), out
         self.conf = MarketoConf(directory, sandbox)
-        self.port, self.port2 = free_port(), free_port()  # the second speaks HTTP/2 too
+        self.port, self.port2, self.port3 = free_port(), free_port(), free_port()  # HTTP/1, HTTP/2, and with .tls, TLS
+        self.tls = False
         self.user = USER if os.getuid() == 0 else None
         self.courier = "spawn"
         self.hosts = {"": []}          # server name -> locations; "" is the default host
@@ -116,7 +117,7 @@ class Server:
         # Not every machine's /tmp is a disk; the tests are no less true there.
         self.announced = [r"MKTO0\d\d\d the spool \S+ is not durable"]
         self.process = self.courier_process = None
-        for name in ("www", "spool", "body"):
+        for name in ("www", "spool", "body", "reports"):
             os.makedirs(os.path.join(self.directory, name), exist_ok=True)
         with open(os.path.join(self.directory, "www", "index.html"), "w", encoding="utf-8") as page:
             page.write("<title>A page of the site</title>\n")
@@ -137,6 +138,10 @@ class Server:
         """Writes the configuration, and gives the files to those that will read them."""
         if not any(self.hosts.values()):
             self.location()
+        if self.tls:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-extensions", "usr_cert", "-subj", "/CN=localhost", "-keyout", "tls.pem", "-out", "tls.crt"], cwd=self.directory, check=True,
+                           stderr=subprocess.DEVNULL)
         self.conf.write()
         self.write_config()
         os.chmod(self.directory, 0o755)
@@ -144,7 +149,7 @@ class Server:
         if self.user:
             entry = pwd.getpwnam(self.user)
             for name in os.listdir(self.directory):
-                if name in ("spool", "body") or name.endswith((".secret", ".key")):
+                if name in ("spool", "body", "reports") or name.endswith((".secret", ".key")):
                     os.chown(os.path.join(self.directory, name), entry.pw_uid, entry.pw_gid)
 
     def start(self):
@@ -248,8 +253,8 @@ class Server:
     def assert_quiet(self):
         lines = [line for line in self.bad_lines() if not any(re.search(known, line) for known in self.announced)]
         assert not lines, "logged and not announced:\n" + "\n".join(lines)
-        reports = [name for name in os.listdir(self.directory) if name.startswith("sanitizer")]
-        assert not reports, self.read(os.path.join(self.directory, reports[0]))
+        reports = [os.path.join(self.directory, "reports", name) for name in os.listdir(os.path.join(self.directory, "reports"))]
+        assert not reports, self.read(reports[0])
 
     # ---- HTTP ----
 
@@ -286,11 +291,13 @@ class Nginx(Server):
     def write_host(self, name, locations):
         return """    server {{
         listen 127.0.0.1:{port};
-        listen 127.0.0.1:{port2} http2;
+        listen 127.0.0.1:{port2} http2;{tls}
         server_name {name};
         root {directory}/www;
 {locations}{text}    }}
 """.format(port=self.port, port2=self.port2, name=name or "_", directory=self.directory,
+           tls=" listen 127.0.0.1:%d ssl; ssl_certificate %s/tls.crt; ssl_certificate_key %s/tls.pem;" % (
+               self.port3, self.directory, self.directory) if self.tls and name == "" else "",
            locations="".join(map(self.write_location, locations)), text=self.text["nginx"] if name == "" else "")
 
     def write_config(self):
@@ -342,7 +349,7 @@ class Httpd(Server):
             self.text["httpd"] if name == "" else "")
 
     def write_config(self):
-        modules = ["mpm_" + self.mpm, *self.modules]
+        modules = ["mpm_" + self.mpm, *self.modules, *(["ssl"] if self.tls else [])]
         if self.mpm != "prefork":
             modules.append("http2")
         courier = "external" if self.courier == "external" else "spawn %s/marketo" % self.out
@@ -368,9 +375,12 @@ Protocols h2c http/1.1
 </Directory>
 MarketoConfig {conf}
 MarketoCourier {courier}
-{hosts}""".format(directory=self.directory, port=self.port, port2=self.port2, log=self.log, out=self.out,
+{tls}{hosts}""".format(directory=self.directory, port=self.port, port2=self.port2, log=self.log, out=self.out,
                   user="User {0}\nGroup {0}\n".format(self.user) if self.user else "",
                   modules="".join("LoadModule %s_module %s/mod_%s.so\n" % (name, HTTPD_MODULES, name) for name in modules),
+                  tls=("Listen 127.0.0.1:{0}\n<VirtualHost 127.0.0.1:{0}>\nSSLEngine On\nSSLCertificateFile {1}/tls.crt\n"
+                       "SSLCertificateKeyFile {1}/tls.pem\n{2}</VirtualHost>\n").format(
+                           self.port3, self.directory, "".join(map(self.write_location, self.hosts[""]))) if self.tls else "",
                   size=self.SIZES[self.mpm], conf=self.conf.path, courier=courier,
                   hosts="".join(self.write_host(*host) for host in self.hosts.items())))
 

@@ -1,4 +1,6 @@
 """What the servers tell the courier about a request, and what they make of its verdicts. With a courier that does as it is told."""
+import http.client
+import ssl
 import time
 
 import pytest
@@ -84,6 +86,33 @@ def test_bare_event(server, fake):
     assert fields["flags"] == 0
     server.post("page", b"{}")
     assert fake.wait(2)[1].fields["request_id"] != fields["request_id"]
+
+
+def test_over_tls(server, fake):
+    server.tls = True
+    server.announce("AH01873: Init: Session Cache is not configured")
+    server.start()
+    connection = http.client.HTTPSConnection("127.0.0.1", server.port3, timeout=10,
+                                             context=ssl._create_unverified_context())  # pylint: disable=protected-access
+    connection.request("POST", "/mkto/v1/page", b"{}", {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert fake.wait(1)[0].fields["flags"] == 1
+
+
+def test_address_is_the_servers_to_resolve(server, fake):
+    """Nobody can give himself another address, unless the site trusts a proxy."""
+    forwarded = {"X-Forwarded-For": "203.0.113.7", "X-Real-IP": "203.0.113.8", "Forwarded": "for=203.0.113.9"}
+    server.start()
+    server.post("page", b"{}", forwarded)
+    assert fake.wait(1)[0].fields["remote_addr"] == b"127.0.0.1"
+    server.stop()
+    server.text["nginx"] = "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;\n"
+    server.text["httpd"] = "RemoteIPHeader X-Forwarded-For\nRemoteIPInternalProxy 127.0.0.1\n"
+    server.modules.append("remoteip")
+    server.start()
+    server.post("page", b"{}", forwarded)
+    assert fake.wait(2)[1].fields["remote_addr"] == b"203.0.113.7"
 
 
 def test_cookie_forms(server, fake):
