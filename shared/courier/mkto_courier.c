@@ -112,7 +112,7 @@ static int make_events(struct mkto_courier *courier, struct mkto_error *err)
 
 static struct mkto_slice on_ask(void *ctx, const struct mkto_ask *ask, apr_pool_t *pool)
 {
-    return mkto_slice_is(ask->what, "status") ? mkto_status(ctx, pool) : MKTO_SLICE_NONE;
+    return mkto_slice_is(ask->what, "status") ? mkto_courier_status(ctx, pool) : MKTO_SLICE_NONE;
 }
 
 static bool on_tailing(void *ctx)

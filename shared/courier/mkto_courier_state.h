@@ -115,7 +115,7 @@ void mkto_courier_watch(struct mkto_courier *courier);
 uint64_t mkto_courier_watch_next(const struct mkto_courier *courier);
 void mkto_courier_forget_configs(struct mkto_courier *courier);
 
-/* ---- mkto_status.c ---- */
-struct mkto_slice mkto_status(const struct mkto_courier *courier, apr_pool_t *pool);
+/* ---- mkto_courier_status.c ---- */
+struct mkto_slice mkto_courier_status(const struct mkto_courier *courier, apr_pool_t *pool);
 
 #endif

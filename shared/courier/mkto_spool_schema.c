@@ -117,9 +117,9 @@ int mkto_spool_schema_open(struct mkto_spool *spool, struct mkto_error *err)
     sqlite3_db_config(spool->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     int rc = execute(spool, "PRAGMA locking_mode = EXCLUSIVE", err);
     rc = rc != 0 ? rc : ask(spool, "PRAGMA user_version", text, sizeof(text), err);
-    const int version = atoi(text);
+    const long version = strtol(text, NULL, 10);
     if (rc == 0 && version != 0 && version != MKTO_SPOOL_SCHEMA) {
-        return mkto_error_set(err, "spool: schema version %d, this courier knows %d", version,
+        return mkto_error_set(err, "spool: schema version %ld, this courier knows %d", version,
                               MKTO_SPOOL_SCHEMA);
     }
     if (rc == 0 && version == 0) {

@@ -26,7 +26,7 @@ static void add_spool(const struct mkto_courier *courier, struct mkto_note *stat
     mkto_note_add(status, "spool", &spool);
 }
 
-struct mkto_slice mkto_status(const struct mkto_courier *courier, apr_pool_t *pool)
+struct mkto_slice mkto_courier_status(const struct mkto_courier *courier, apr_pool_t *pool)
 {
     struct mkto_note status = mkto_note_object(pool);
     struct mkto_note intake = mkto_note_object(pool);
