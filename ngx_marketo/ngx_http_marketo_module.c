@@ -174,12 +174,14 @@ static ngx_int_t ngx_http_marketo_init_process(ngx_cycle_t *cycle)
         ngx_http_marketo_events.changed = ngx_http_marketo_presence_changed;
         ngx_http_marketo_presence.changed = ngx_http_marketo_presence_changed;
     }
-    if (ngx_worker == 0 && mmcf->spawn &&
-        ngx_http_marketo_link_start(&ngx_http_marketo_presence, mmcf, MKTO_ROLE_PRESENCE) !=
-            NGX_OK) {
-        return NGX_ERROR;
+    if ((ngx_worker == 0 && mmcf->spawn &&
+         ngx_http_marketo_link_start(&ngx_http_marketo_presence, mmcf, MKTO_ROLE_PRESENCE) !=
+             NGX_OK) ||
+        ngx_http_marketo_link_start(&ngx_http_marketo_events, mmcf, MKTO_ROLE_EVENTS) != NGX_OK) {
+        /* Not an error of the worker: the site is served, and events are answered 503. */
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0, "MKTO0131 out of memory for the courier");
     }
-    return ngx_http_marketo_link_start(&ngx_http_marketo_events, mmcf, MKTO_ROLE_EVENTS);
+    return NGX_OK;
 }
 
 static void ngx_http_marketo_exit_process(ngx_cycle_t *cycle)

@@ -2,6 +2,7 @@
 #include "mkto_spawn.h"
 
 #define PRESENCE_PATIENCE 3000 /* ms without a courier until that is worth an error */
+#define PRESENCE_REPEAT 60000  /* ms between two different errors, at least */
 
 /* What worker 0 knows about the courier, from both of its connections. */
 static struct {
@@ -9,14 +10,18 @@ static struct {
     uint64_t away_since;       /* ms, CLOCK_MONOTONIC */
     uint64_t spawn_after;      /* not before this time */
     uint64_t delay;            /* ms between the last two spawns */
-    char said[MKTO_ERROR_MAX]; /* the last error: said once */
+    uint64_t said_at;          /* ms: when the last error was logged */
+    char said[MKTO_ERROR_MAX]; /* that error; the same one is said once */
 } presence;
 
 static void ngx_http_marketo_presence_say(const char *text)
 {
-    if (ngx_strcmp(presence.said, text) == 0) {
+    const uint64_t now = ngx_http_marketo_now();
+    if (presence.said[0] != '\0' &&
+        (ngx_strcmp(presence.said, text) == 0 || now - presence.said_at < PRESENCE_REPEAT)) {
         return;
     }
+    presence.said_at = now;
     ngx_cpystrn((u_char *)presence.said, (u_char *)(uintptr_t)text, sizeof(presence.said));
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "MKTO0130 no courier: %s", text);
 }
