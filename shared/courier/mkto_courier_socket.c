@@ -16,7 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ACCEPT_MAX 64 /* connections taken in one go */
+#define ACCEPT_MAX 64            /* connections taken in one go */
+#define LAST_WORDS_CLIENT_MS 200 /* for HELLO, and for its end */
 
 static int address_of(const char *path, struct sockaddr_un *address, struct mkto_error *err)
 {
@@ -180,15 +181,27 @@ void mkto_courier_socket_close(struct mkto_courier_socket *sock)
 
 /* ---- last words ---- */
 
+static void wait_for(int fd)
+{
+    struct pollfd input = {fd, POLLIN, 0};
+    uint8_t ignored[512];
+    if (poll(&input, 1, LAST_WORDS_CLIENT_MS) > 0 && recv(fd, ignored, sizeof(ignored), 0) < 0) {
+        return;
+    }
+}
+
+/* It must have said its HELLO: bytes that nobody reads would take the answer with them. */
 static void tell_client(int fd, const char *why)
 {
     uint8_t out[MKTO_ERROR_MAX + 64];
     const struct mkto_refused refused = {MKTO_REFUSED_CONFIG, mkto_slice_str(why)};
     const size_t size = mkto_refused_write(&refused, NULL);
+    wait_for(fd);
     if (size > 0 && size <= sizeof(out)) {
         mkto_refused_write(&refused, out);
         if (send(fd, out, size, MSG_NOSIGNAL) > 0) {
             shutdown(fd, SHUT_WR);
+            wait_for(fd);
         }
     }
     close(fd);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define TAIL_BEHIND_MAX (1u << 20) /* bytes a tail has not read: lines are lost for it */
+#define CROWD_MAX 64               /* connections beyond the maximum that are told so */
 #define POOL_KEEP (1u << 20)       /* bytes that a cleared pool keeps for the next turn */
 
 void mkto_intake_log(struct mkto_intake *intake, int level, const char *format, ...)
@@ -92,19 +93,6 @@ void mkto_intake_reload(struct mkto_intake *intake, const struct mkto_config *co
     intake->config = config;
 }
 
-static void refuse_crowd(struct mkto_intake *intake, int fd)
-{
-    uint8_t out[128];
-    const struct mkto_refused refused = {MKTO_REFUSED_CROWD,
-                                         MKTO_SLICE_LIT("too many connections")};
-    intake->counters.refused++;
-    const size_t size = mkto_refused_write(&refused, out);
-    if (send(fd, out, size, MSG_NOSIGNAL) < 0) {
-        mkto_intake_log(intake, LOG_DEBUG, "a refused client was gone already");
-    }
-    close(fd);
-}
-
 void mkto_intake_adopt(struct mkto_intake *intake, int fd)
 {
     struct ucred credentials;
@@ -114,15 +102,15 @@ void mkto_intake_adopt(struct mkto_intake *intake, int fd)
         close(fd);
         return;
     }
-    if (intake->peer_count >= intake->clients_max) {
-        refuse_crowd(intake, fd);
-        return;
-    }
-    struct mkto_peer *peer = mkto_peer_create(intake, fd, credentials.uid);
+    struct mkto_peer *peer = intake->peer_count < intake->clients_max + CROWD_MAX
+                                 ? mkto_peer_create(intake, fd, credentials.uid)
+                                 : NULL;
     if (peer == NULL) {
+        intake->counters.refused++;
         close(fd);
         return;
     }
+    peer->crowd = intake->peer_count >= intake->clients_max;
     peer->next = intake->peers;
     if (peer->next != NULL) {
         peer->next->previous = peer;

@@ -70,7 +70,7 @@ void mkto_intake_destroy(struct mkto_intake *intake);
 /* Events are checked by this config from now on; call between turns. */
 void mkto_intake_reload(struct mkto_intake *intake, const struct mkto_config *config);
 
-/* Takes over a connected socket. Over clients_max it is refused and closed. */
+/* Takes over a connected socket. Over clients_max it is refused when it has said hello. */
 void mkto_intake_adopt(struct mkto_intake *intake, int fd);
 
 /* The end of a turn: stores, answers, closes what is to be closed. */

@@ -66,6 +66,11 @@ static void take_hello(struct mkto_peer *peer, const struct mkto_frame *frame)
         refuse_frame(peer, &why);
         return;
     }
+    if (peer->crowd) {
+        mkto_error_set(&why, "too many connections: at most %zu", intake->clients_max);
+        mkto_intake_refuse(peer, MKTO_REFUSED_CROWD, &why);
+        return;
+    }
     if (!may_connect(peer, hello.role)) {
         mkto_error_set(&why, "uid %ld may not connect as this role", (long)peer->uid);
         mkto_intake_refuse(peer, MKTO_REFUSED_PEER, &why);

@@ -39,6 +39,7 @@ struct mkto_peer {
     int fd;
     uid_t uid;
     uint8_t role; /* 0 before HELLO */
+    bool crowd;   /* one too many: refused when it says hello */
     bool tailing;
     bool ending;           /* no more input; closed when the output is out */
     bool broken;           /* closed at the end of the turn */

@@ -57,7 +57,8 @@ static void too_many_clients(void **state)
         fds[i] = connect_client(bench);
         turn(bench);
     }
-    expect_refused(bench, fds[3], MKTO_REFUSED_CROWD, "too many");
+    send_hello(bench, fds[3], MKTO_ROLE_EVENTS);
+    expect_refused(bench, fds[3], MKTO_REFUSED_CROWD, "at most 3");
     close(fds[0]);
     turn(bench);
     send_hello(bench, fds[1], MKTO_ROLE_EVENTS);
