@@ -7,11 +7,8 @@
 
 #include "apr_shm.h"
 
-/*
- * Under an MPM without threads each child waits for itself, and only together can they see how many
- * do. A seat frees itself: by its owner, by `until` when the owner was killed while it waited, and
- * by the next child that finds its owner dead.
- */
+/* A seat frees itself: by its owner, by `until` when the owner was killed while it waited, and by
+ * the next child that finds its owner dead. */
 struct marketo_seat {
     _Atomic pid_t owner;
     _Atomic uint64_t since; /* waits since then (ms); 0: does not wait */
@@ -19,7 +16,9 @@ struct marketo_seat {
 };
 
 struct marketo_crowd {
-    _Atomic uint64_t heard; /* when any child last had a verdict */
+    _Atomic pid_t watcher;  /* who watches over the courier; 0: nobody */
+    _Atomic uint64_t beat;  /* when it last did (ms) */
+    _Atomic uint64_t heard; /* when any child last had a verdict (ms) */
     size_t count;
     struct marketo_seat seats[];
 };
@@ -56,6 +55,28 @@ void marketo_crowd_leave(struct marketo_seat *seat)
 {
     atomic_store(&seat->since, 0);
     atomic_store(&seat->owner, 0);
+}
+
+/* A pid alone would not do: it may belong to another process by now. */
+bool marketo_crowd_watch(struct marketo_crowd *crowd, uint64_t now)
+{
+    pid_t watcher = atomic_load(&crowd->watcher);
+    if (watcher != getpid()) {
+        if (watcher != 0 && now < atomic_load(&crowd->beat) + MARKETO_WATCH_LOST) {
+            return false;
+        }
+        if (!atomic_compare_exchange_strong(&crowd->watcher, &watcher, getpid())) {
+            return false;
+        }
+    }
+    atomic_store(&crowd->beat, now);
+    return true;
+}
+
+void marketo_crowd_unwatch(struct marketo_crowd *crowd)
+{
+    pid_t watcher = getpid();
+    atomic_compare_exchange_strong(&crowd->watcher, &watcher, 0);
 }
 
 void marketo_crowd_wait(struct marketo_seat *seat, uint64_t since, uint64_t until)

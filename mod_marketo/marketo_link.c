@@ -84,7 +84,7 @@ static void on_answer(void *ctx, void *request, const struct mkto_verdict_frame 
     if (verdict->answer != MKTO_ANSWER_AWAY) { /* which is the client's own, at the deadline */
         link->heard = marketo_now();
         link->complained = false;
-        if (link->marketo->crowd != NULL) {
+        if (link->seat != NULL) {
             marketo_crowd_heard(link->marketo->crowd, link->heard);
         }
     }
@@ -114,7 +114,7 @@ static size_t places(const struct marketo_link *link, uint64_t now)
     if (stopping == STOP_NOW) {
         return 0;
     }
-    if (link->marketo->crowd != NULL) {
+    if (link->seat != NULL) {
         before = marketo_crowd_before(link->marketo->crowd, since, now, &quiet);
     }
     if (now < quiet + MARKETO_SILENCE) {
@@ -173,7 +173,7 @@ static uint64_t doze(struct marketo_link *link, int timeout, uint64_t now)
 static void look_for_stop(struct marketo_link *link)
 {
     int state = AP_MPMQ_RUNNING;
-    if (link->marketo->crowd != NULL && atomic_load(&link->stopping) == STAY &&
+    if (!link->marketo->threaded && atomic_load(&link->stopping) == STAY &&
         ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING) {
         marketo_link_stop(link, true);
     }
@@ -334,7 +334,7 @@ struct marketo_link *marketo_link_create(const struct marketo *marketo, apr_pool
         marketo_socket_init(&link->socket, marketo, &conf, MKTO_ROLE_EVENTS) != 0) {
         return NULL;
     }
-    if (marketo->crowd != NULL) {
+    if (!marketo->threaded) {
         link->seat = marketo_crowd_sit(marketo->crowd);
     }
     apr_pool_cleanup_register(pchild, link, end_link, apr_pool_cleanup_null);

@@ -1,7 +1,7 @@
 #include "mod_marketo.h"
 
 #include <pthread.h>
-#include <sys/wait.h>
+#include <stdatomic.h>
 
 #include "apr_strings.h"
 #include "mod_watchdog.h"
@@ -14,16 +14,19 @@ APLOG_USE_MODULE(marketo);
 #define STARTS_MAX 3 /* starts without a courier to show for it before that is an error */
 
 /*
- * One of the children watches over the courier: the one that mod_watchdog picks, and when it ends,
- * another. httpd's parent has no part in it. The connection says nothing; that it is there keeps a
- * spawned courier alive, and brings its log.
+ * One of the children watches over the courier; httpd's parent has no part in it. mod_watchdog
+ * gives each a thread for that. Which one it is they settle among themselves: mod_watchdog's own
+ * choice of one needs up to twenty seconds to notice that a child was killed, longer than a courier
+ * stays whom nobody watches. The connection says nothing; that it is there keeps a spawned courier
+ * alive, and brings its log.
  */
 struct presence {
     pthread_mutex_t mutex; /* the last call may come from another thread than the others */
     const struct marketo *marketo;
     server_rec *server;
+    _Atomic bool ended; /* the child stops */
     struct marketo_socket socket;
-    pid_t started;                  /* a direct child that has not been reaped; 0: none */
+    pid_t started;                  /* not reaped; it detaches itself, so it ends soon. 0: none */
     unsigned starts;                /* since the courier was last seen */
     uint64_t backoff;               /* ms between the last two */
     uint64_t start_at;              /* not before then */
@@ -49,25 +52,7 @@ static void complain(struct presence *presence, const char *text)
 {
     if (strcmp(presence->complaint, text) != 0) {
         apr_cpystrn(presence->complaint, text, sizeof(presence->complaint));
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, presence->server, "MKTO0108 %s", text);
-    }
-}
-
-/* The courier detaches itself, so that its first process ends soon and well. */
-static void reap(struct presence *presence)
-{
-    int status;
-    const pid_t ended = presence->started == 0 ? 0 : waitpid(presence->started, &status, WNOHANG);
-    if (ended == 0) {
-        return;
-    }
-    const bool known = ended == presence->started;
-    presence->started = 0;
-    if (known && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-        char text[MKTO_ERROR_MAX];
-        apr_snprintf(text, sizeof(text), "%s ended with status %d; run it as this user to see why",
-                     presence->marketo->program, WEXITSTATUS(status));
-        complain(presence, text);
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, presence->server, "MKTO0108 no courier: %s", text);
     }
 }
 
@@ -88,8 +73,9 @@ static void start(struct presence *presence, uint64_t now)
         presence->started = 0;
         complain(presence, err.text);
     } else if (++presence->starts == STARTS_MAX) {
-        complain(presence, "the courier was started three times and cannot be reached; run "
-                           "`marketo courier` as this user to see why");
+        mkto_error_set(&err, "%s was started %d times and is not there (%s); try `marketo check`",
+                       spawn.program, STARTS_MAX, mkto_client_reason(presence->socket.client));
+        complain(presence, err.text);
     }
 }
 
@@ -99,7 +85,6 @@ static void look(struct presence *presence, uint64_t now)
     struct mkto_error err = MKTO_ERROR_INIT;
     marketo_socket_turn(sock, true, now);
     marketo_socket_write(sock);
-    reap(presence);
     const uint8_t refusal = mkto_client_refusal(sock->client);
     if (mkto_client_state_of(sock->client) == MKTO_CLIENT_READY) {
         presence->starts = 0;
@@ -116,25 +101,44 @@ static void look(struct presence *presence, uint64_t now)
     }
 }
 
+static bool meet(struct presence *presence)
+{
+    struct mkto_client_conf conf = {.ctx = presence, .log = on_log};
+    return marketo_socket_init(&presence->socket, presence->marketo, &conf, MKTO_ROLE_PRESENCE) ==
+           0;
+}
+
+static void part(struct presence *presence)
+{
+    if (presence->socket.fd >= 0) {
+        marketo_socket_close(&presence->socket);
+        mkto_client_closed(presence->socket.client, 0, marketo_now());
+    }
+}
+
 /* At the end it does not insist: when the lock is taken, the process end closes the connection. */
 static apr_status_t watch(int state, void *data, apr_pool_t *pool)
 {
     (void)pool;
     struct presence *presence = data;
     if (state == AP_WATCHDOG_STATE_STOPPING) {
+        atomic_store(&presence->ended, true);
         if (pthread_mutex_trylock(&presence->mutex) == 0) {
-            marketo_socket_close(&presence->socket);
+            part(presence);
             pthread_mutex_unlock(&presence->mutex);
         }
+        marketo_crowd_unwatch(presence->marketo->crowd);
         return APR_SUCCESS;
     }
+    const uint64_t now = marketo_now();
     pthread_mutex_lock(&presence->mutex);
-    if (presence->socket.client == NULL) {
-        struct mkto_client_conf conf = {.ctx = presence, .log = on_log};
-        marketo_socket_init(&presence->socket, presence->marketo, &conf, MKTO_ROLE_PRESENCE);
+    if (presence->started != 0 && mkto_spawn_reap(presence->started)) {
+        presence->started = 0;
     }
-    if (presence->socket.client != NULL) {
-        look(presence, marketo_now());
+    if (atomic_load(&presence->ended) || !marketo_crowd_watch(presence->marketo->crowd, now)) {
+        part(presence);
+    } else if (presence->socket.client != NULL || meet(presence)) {
+        look(presence, now);
     }
     pthread_mutex_unlock(&presence->mutex);
     return APR_SUCCESS;
@@ -153,7 +157,7 @@ int marketo_presence_watch(const struct marketo *marketo, server_rec *server, ap
     presence->socket.fd = -1;
     pthread_mutex_init(&presence->mutex, NULL);
     if (get_instance == NULL || register_callback == NULL ||
-        get_instance(&watchdog, WATCHDOG, 0, 1, pconf) != APR_SUCCESS ||
+        get_instance(&watchdog, WATCHDOG, 0, 0, pconf) != APR_SUCCESS ||
         register_callback(watchdog, apr_time_from_msec(MARKETO_WATCH_INTERVAL), presence, watch) !=
             APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, server,

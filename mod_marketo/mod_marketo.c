@@ -1,7 +1,6 @@
 #include "mod_marketo.h"
 
-#include <linux/magic.h>
-#include <sys/vfs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ap_mpm.h"
@@ -303,6 +302,24 @@ static int check_names(apr_pool_t *ptemp)
     return status;
 }
 
+static int check_spawn(apr_pool_t *ptemp)
+{
+    struct stat program;
+    if (ap_find_linked_module("mod_watchdog.c") == NULL) {
+        return refuse(current->file_at, "MarketoCourier spawn needs mod_watchdog; load it, or "
+                                        "start the courier yourself and set 'external'");
+    }
+    if (stat(current->program, &program) != 0 || !S_ISREG(program.st_mode) ||
+        (program.st_mode & 0111) == 0) {
+        return refuse(current->file_at,
+                      apr_psprintf(ptemp,
+                                   "%s is not a program: install it, or name it with "
+                                   "MarketoCourier",
+                                   current->program));
+    }
+    return OK;
+}
+
 /* Also what configtest runs: looks at files, at neither network nor spool. */
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *server)
 {
@@ -325,63 +342,30 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
                       apr_psprintf(ptemp, "the socket's path is over %d bytes: %s",
                                    MKTO_SOCKET_PATH_MAX, current->socket));
     }
-    if (!current->external && ap_find_linked_module("mod_watchdog.c") == NULL) {
-        return refuse(current->file_at, "MarketoCourier spawn needs mod_watchdog; load it, or "
-                                        "start the courier yourself and set 'external'");
-    }
-    return check_names(ptemp);
-}
-
-/* What the spool lies on, looked at only when httpd really starts. */
-static int check_spool(server_rec *server, apr_pool_t *ptemp)
-{
-    struct statfs fs;
-    char *path = apr_pstrdup(ptemp, current->config->spool_path);
-    while (statfs(path, &fs) != 0) {
-        char *slash = strrchr(path, '/');
-        if (slash == NULL || slash == path) {
-            return OK;
-        }
-        *slash = '\0';
-    }
-    switch ((unsigned long)fs.f_type) {
-    case NFS_SUPER_MAGIC:
-        return refuse(current->file_at, "the spool is on NFS, which loses events: spool path");
-    case TMPFS_MAGIC:
-    case RAMFS_MAGIC:
-    case OVERLAYFS_SUPER_MAGIC:
-        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, server,
-                     "MKTO0102 the spool %s is not durable: its file system is lost with the "
-                     "machine or container",
-                     current->config->spool_path);
-        return OK;
-    default: return OK;
-    }
+    const int status = current->external ? OK : check_spawn(ptemp);
+    return status != OK ? status : check_names(ptemp);
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *server)
 {
     (void)plog;
+    (void)ptemp;
     int threaded = AP_MPMQ_NOT_SUPPORTED;
     int most = 1;
     if (current->config == NULL || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
     ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    ap_mpm_query(threaded != AP_MPMQ_NOT_SUPPORTED ? AP_MPMQ_MAX_THREADS : AP_MPMQ_MAX_DAEMONS,
-                 &most);
+    current->threaded = threaded != AP_MPMQ_NOT_SUPPORTED;
+    ap_mpm_query(current->threaded ? AP_MPMQ_MAX_THREADS : AP_MPMQ_MAX_DAEMONS, &most);
     current->wait_max = most >= 4 ? (size_t)most / 4 : 1;
-    if (threaded == AP_MPMQ_NOT_SUPPORTED &&
-        marketo_crowd_create(&current->crowd, (size_t)most, pconf) != APR_SUCCESS) {
+    if (marketo_crowd_create(&current->crowd, current->threaded ? 0 : (size_t)most, pconf) !=
+        APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, server,
                      "MKTO0103 no shared memory for the children");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (current->external) {
-        return OK;
-    }
-    const int status = check_spool(server, ptemp);
-    return status != OK ? status : marketo_presence_watch(current, server, pconf);
+    return current->external ? OK : marketo_presence_watch(current, server, pconf);
 }
 
 static void child_init(apr_pool_t *pchild, server_rec *server)

@@ -4,7 +4,7 @@
  *   mod_marketo.c       directives, merge, start: the table of contents
  *   marketo_handler.c   claims requests below a tracking location and answers them
  *   marketo_link.c      a child's requests on their way through its connection to the courier
- *   marketo_crowd.c     how many processes wait at once (MPMs without threads)
+ *   marketo_crowd.c     what the children know of each other
  *   marketo_presence.c  watches over the courier: starts it, keeps it, passes its log on
  *   marketo_socket.c    does on a socket what an mkto_client wants
  *
@@ -24,9 +24,10 @@
 
 #define MARKETO_HANDLER "marketo-collect"
 #define MARKETO_TIMEOUT_DEFAULT 5000 /* ms that a request waits for its verdict */
-#define MARKETO_TIMEOUT_MIN 100      /* ms */
+#define MARKETO_TIMEOUT_MIN 1        /* ms */
 #define MARKETO_TIMEOUT_MAX 60000    /* ms */
-#define MARKETO_WATCH_INTERVAL 200   /* ms between two looks at the presence */
+#define MARKETO_WATCH_INTERVAL 200   /* ms between two looks at the courier */
+#define MARKETO_WATCH_LOST 2000      /* ms without one after which another child watches */
 #define MARKETO_READ_SIZE 65536      /* bytes of one read from the courier */
 
 /*
@@ -58,7 +59,8 @@ struct marketo {
     const struct mkto_config *config; /* NULL when there is no MarketoConfig */
     const ap_directive_t *collect_at; /* the first MarketoCollect On; NULL when there is none */
     apr_array_header_t *names;        /* const ap_directive_t *: every MarketoSubscription */
-    struct marketo_crowd *crowd;      /* shared by all children; NULL under a threaded MPM */
+    struct marketo_crowd *crowd;      /* shared by all children */
+    bool threaded;                    /* the MPM */
     size_t wait_max;                  /* calls that may wait while the courier is silent; ≥ 1 */
 };
 
@@ -120,12 +122,19 @@ void marketo_link_call(struct marketo_link *link, const struct mkto_event_frame 
 /* The child ends: nobody is to wait for the courier any longer. Safe in a signal handler. */
 void marketo_link_stop(struct marketo_link *link, bool graceful);
 
-/* marketo_crowd.c */
+/*
+ * marketo_crowd.c: memory that all children share. Under an MPM without threads each of them waits
+ * for itself, and only together can they see how many do; under any MPM they agree on one that
+ * watches over the courier.
+ */
 apr_status_t marketo_crowd_create(struct marketo_crowd **crowd, size_t seats, apr_pool_t *pconf);
 struct marketo_seat *marketo_crowd_sit(struct marketo_crowd *crowd); /* NULL: all are taken */
 void marketo_crowd_leave(struct marketo_seat *seat);
 void marketo_crowd_wait(struct marketo_seat *seat, uint64_t since, uint64_t until);
 void marketo_crowd_done(struct marketo_seat *seat);
+/* Whether this process is the one that watches; it takes over from one that has not for a while. */
+bool marketo_crowd_watch(struct marketo_crowd *crowd, uint64_t now);
+void marketo_crowd_unwatch(struct marketo_crowd *crowd);
 void marketo_crowd_heard(struct marketo_crowd *crowd, uint64_t now);
 /* Returns how many processes have waited since before `since`; `quiet` becomes the time since when
  * the courier is silent, as all processes together see it, if that is earlier. */
