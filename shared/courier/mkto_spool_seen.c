@@ -9,6 +9,10 @@
 
 #define RING_START 1024 /* hashes; a power of two */
 #define MINUTE_MS 60000
+#define POSITION_BITS 24
+#define POSITION_MASK ((1u << POSITION_BITS) - 1)
+
+_Static_assert(MKTO_SPOOL_SEEN_MAX < 1 << 23, "a ring position + 1 fits its bits");
 
 void mkto_spool_seen_init(struct mkto_spool_seen *seen, size_t max)
 {
@@ -34,9 +38,27 @@ static size_t slot_mask(const struct mkto_spool_seen *seen)
     return seen->ring_size * 2 - 1;
 }
 
+static uint64_t mix(const struct mkto_spool_seen *seen, uint64_t hash)
+{
+    return hash * seen->factor;
+}
+
 static size_t slot_of(const struct mkto_spool_seen *seen, uint64_t hash)
 {
-    return (size_t)((hash * seen->factor) >> 32) & slot_mask(seen);
+    return (size_t)(mix(seen, hash) >> 28) & slot_mask(seen);
+}
+
+/* Eight bits of the hash stand in the slot: another hash there mostly shows without a look at the
+ * ring, which is not in the processor's cache. */
+static uint32_t slot_value(const struct mkto_spool_seen *seen, size_t position)
+{
+    return (uint32_t)(mix(seen, seen->ring[position]) >> 56) << POSITION_BITS |
+           ((uint32_t)position + 1);
+}
+
+static size_t slot_position(uint32_t value)
+{
+    return (value & POSITION_MASK) - 1;
 }
 
 uint64_t mkto_spool_seen_at(const struct mkto_spool_seen *seen, uint64_t number)
@@ -49,8 +71,10 @@ bool mkto_spool_seen_has(const struct mkto_spool_seen *seen, uint64_t hash)
     if (seen->first == seen->end) {
         return false;
     }
+    const uint32_t tag = (uint32_t)(mix(seen, hash) >> 56);
     for (size_t at = slot_of(seen, hash); seen->slots[at] != 0; at = (at + 1) & slot_mask(seen)) {
-        if (seen->ring[seen->slots[at] - 1] == hash) {
+        const uint32_t value = seen->slots[at];
+        if (value >> POSITION_BITS == tag && seen->ring[slot_position(value)] == hash) {
             return true;
         }
     }
@@ -63,7 +87,7 @@ static void slot_put(struct mkto_spool_seen *seen, size_t position)
     while (seen->slots[at] != 0) {
         at = (at + 1) & slot_mask(seen);
     }
-    seen->slots[at] = (uint32_t)position + 1;
+    seen->slots[at] = slot_value(seen, position);
 }
 
 /* Takes a ring position out of the table and closes the gap, so that no tombstones pile up. */
@@ -71,11 +95,11 @@ static void slot_drop(struct mkto_spool_seen *seen, size_t position)
 {
     const size_t mask = slot_mask(seen);
     size_t gap = slot_of(seen, seen->ring[position]);
-    while (seen->slots[gap] != (uint32_t)position + 1) {
+    while (slot_position(seen->slots[gap]) != position) {
         gap = (gap + 1) & mask;
     }
     for (size_t at = (gap + 1) & mask; seen->slots[at] != 0; at = (at + 1) & mask) {
-        const size_t home = slot_of(seen, seen->ring[seen->slots[at] - 1]);
+        const size_t home = slot_of(seen, seen->ring[slot_position(seen->slots[at])]);
         if (((at - home) & mask) >= ((at - gap) & mask)) {
             seen->slots[gap] = seen->slots[at];
             gap = at;

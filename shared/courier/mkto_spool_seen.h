@@ -21,7 +21,7 @@ struct mkto_spool_seen_mark {
 
 struct mkto_spool_seen {
     uint64_t *ring;  /* hash number s is at ring[s & (ring_size - 1)] */
-    uint32_t *slots; /* 0: empty, else position in the ring + 1 */
+    uint32_t *slots; /* 0: empty, else 8 bits of hash, position in the ring + 1 */
     size_t ring_size;
     size_t max;      /* hashes kept; the oldest go first */
     uint64_t factor; /* secret odd number: a client cannot aim at one slot */
@@ -32,7 +32,7 @@ struct mkto_spool_seen {
     size_t mark_count;
 };
 
-/* max is at most 1 << 24. Memory is taken as it is needed; without any, old hashes are forgotten.
+/* max is below 1 << 23. Memory is taken as it is needed; without any, old hashes are forgotten.
  */
 void mkto_spool_seen_init(struct mkto_spool_seen *seen, size_t max);
 void mkto_spool_seen_free(struct mkto_spool_seen *seen);
