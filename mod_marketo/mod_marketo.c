@@ -64,50 +64,55 @@ static void *merge_dir(apr_pool_t *pool, void *base_conf, void *add_conf)
     return dir;
 }
 
-/* Directives. Each returns NULL or what is wrong; httpd adds file, line and the directive's name.
- */
+/* Directives. Each returns NULL or what is wrong; httpd adds file and line. */
+
+static const char *wrong(const cmd_parms *cmd, const char *words)
+{
+    return apr_pstrcat(cmd->pool, cmd->cmd->name, " ", words, NULL);
+}
 
 static const char *set_config(cmd_parms *cmd, void *conf, const char *file)
 {
     (void)conf;
-    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
-    if (wrong != NULL) {
-        return wrong;
+    const char *misplaced = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    if (misplaced != NULL) {
+        return misplaced;
     }
     current->file = ap_server_root_relative(cmd->pool, file);
     current->file_at = cmd->directive;
-    return current->file == NULL ? apr_pstrcat(cmd->pool, "not a path: ", file, NULL) : NULL;
+    return current->file == NULL ? wrong(cmd, "must be a path") : NULL;
 }
 
 static const char *set_courier(cmd_parms *cmd, void *conf, const char *how, const char *program)
 {
     (void)conf;
-    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
-    if (wrong != NULL) {
-        return wrong;
+    const char *misplaced = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    if (misplaced != NULL) {
+        return misplaced;
     }
     current->external = ap_cstr_casecmp(how, "external") == 0;
     if (current->external) {
-        return program == NULL ? NULL : "external takes no program: it is started by others";
+        return program == NULL ? NULL : wrong(cmd, "external takes no program: others start it");
     }
     if (ap_cstr_casecmp(how, "spawn") != 0) {
-        return "must be 'spawn [program]' or 'external'";
+        return wrong(cmd, "must be 'spawn [program]' or 'external'");
     }
     current->program = program != NULL ? program : MKTO_PROGRAM;
-    return current->program[0] == '/' ? NULL : "the program must be an absolute path";
+    return current->program[0] == '/' ? NULL : wrong(cmd, "needs an absolute path of the program");
 }
 
 static const char *set_socket(cmd_parms *cmd, void *conf, const char *path)
 {
     (void)conf;
-    const char *wrong = ap_check_cmd_context(cmd, GLOBAL_ONLY);
-    if (wrong != NULL) {
-        return wrong;
+    const char *misplaced = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    if (misplaced != NULL) {
+        return misplaced;
     }
     current->socket = ap_server_root_relative(cmd->pool, path);
     if (current->socket == NULL || strlen(current->socket) > MKTO_SOCKET_PATH_MAX) {
-        return apr_psprintf(cmd->pool, "must be a path of at most %d bytes, the limit of a socket",
-                            MKTO_SOCKET_PATH_MAX);
+        return apr_psprintf(
+            cmd->pool, "MarketoSocket must be a path of at most %d bytes, the limit of a socket",
+            MKTO_SOCKET_PATH_MAX);
     }
     return NULL;
 }
@@ -118,12 +123,11 @@ static const char *location_prefix(cmd_parms *cmd, const char **prefix)
     const ap_directive_t *section = cmd->directive->parent;
     if (section == NULL || ap_cstr_casecmp(section->directive, "<Location") != 0 ||
         cmd->path == NULL || cmd->path[0] != '/' || apr_fnmatch_test(cmd->path)) {
-        return apr_psprintf(
-            cmd->pool, "belongs right into a <Location \"/path/\"> with a plain path, not %s%s",
-            section == NULL ? "outside of one" : "into ",
-            section == NULL                                         ? ""
-            : ap_cstr_casecmp(section->directive, "<Location") == 0 ? "a pattern"
-                                                                    : section->directive + 1);
+        return apr_psprintf(cmd->pool,
+                            "MarketoCollect belongs right into a <Location \"/path/\"> with a "
+                            "plain path, not into %s %s",
+                            section == NULL ? "the" : section->directive,
+                            section == NULL ? "server" : section->args);
     }
     size_t len = strlen(cmd->path);
     while (len > 0 && cmd->path[len - 1] == '/') {
@@ -136,9 +140,9 @@ static const char *location_prefix(cmd_parms *cmd, const char **prefix)
 static const char *set_collect(cmd_parms *cmd, void *conf, int on)
 {
     struct marketo_dir *dir = conf;
-    const char *wrong = location_prefix(cmd, &dir->prefix);
-    if (wrong != NULL) {
-        return wrong;
+    const char *misplaced = location_prefix(cmd, &dir->prefix);
+    if (misplaced != NULL) {
+        return misplaced;
     }
     dir->collect = on;
     if (on && current->collect_at == NULL) {
@@ -170,7 +174,7 @@ static const char *set_ack(cmd_parms *cmd, void *conf, const char *level)
     } else if (ap_cstr_casecmp(level, "memory") == 0) {
         dir->ack = MKTO_ACK_MEMORY;
     } else {
-        return "must be 'disk' or 'memory'";
+        return wrong(cmd, "must be 'disk' or 'memory'");
     }
     return wrong_place(cmd);
 }
@@ -182,7 +186,7 @@ static const char *set_timeout(cmd_parms *cmd, void *conf, const char *text)
     if (ap_timeout_parameter_parse(text, &time, "s") != APR_SUCCESS ||
         time < apr_time_from_msec(MARKETO_TIMEOUT_MIN) ||
         time > apr_time_from_msec(MARKETO_TIMEOUT_MAX)) {
-        return apr_psprintf(cmd->pool, "must be a time from %dms to %ds, like 5s",
+        return apr_psprintf(cmd->pool, "MarketoTimeout must be a time from %dms to %ds, like 5s",
                             MARKETO_TIMEOUT_MIN, MARKETO_TIMEOUT_MAX / 1000);
     }
     dir->timeout = (int)apr_time_as_msec(time);
@@ -196,7 +200,8 @@ static const char *set_max_body(cmd_parms *cmd, void *conf, const char *text)
     char *end;
     if (apr_strtoff(&bytes, text, &end, 10) != APR_SUCCESS || *end != '\0' || bytes < 1 ||
         bytes > MKTO_BODY_MAX) {
-        return apr_psprintf(cmd->pool, "must be a number of bytes from 1 to %d", MKTO_BODY_MAX);
+        return apr_psprintf(cmd->pool, "MarketoMaxBody must be a number of bytes from 1 to %d",
+                            MKTO_BODY_MAX);
     }
     dir->max_body = (int)bytes;
     return wrong_place(cmd);
