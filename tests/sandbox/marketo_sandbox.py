@@ -10,17 +10,19 @@ As a module:   s = Sandbox(lead_lock_s=0); s.start(); ... s.url, s.store.leads, 
 Endpoints of Marketo, for marketo.conf:
     rest_endpoint = URL    munchkin_endpoint = URL    soap_endpoint = URL/soap/mktows/3_1
 Questions and orders (JSON), beside the page at /:
-    GET  /sandbox/leads /sandbox/cookies /sandbox/visits /sandbox/calls /sandbox/violations /sandbox/settings /sandbox/quota
+    GET  /sandbox/leads /sandbox/cookies /sandbox/visits /sandbox/calls /sandbox/deeds /sandbox/violations /sandbox/settings /sandbox/quota
          /sandbox/fields   (SOAP name -> REST name)
     POST /sandbox/script   [rule, ...]  appends failure rules, see Store.script; DELETE clears them
     POST /sandbox/settings {name: value}    POST /sandbox/reset
 
-A call in /sandbox/calls: {n, at, api, op, method, target, headers, body, status, answer, ms}; bodies are text.
+A call in /sandbox/calls: {n, at, api, op, method, target, headers, body, status, answer, ms, lost}; bodies are text; lost: the
+client did not get the answer, as far as that can be told from here.
 Settings and their defaults are DEFAULTS in store.py.
 """
 import argparse
 import json
 import os
+import select
 import signal
 import socket
 import ssl
@@ -62,14 +64,14 @@ class Handler(BaseHTTPRequestHandler):
                 self.rfile.readline()
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def _send(self, status, kind, body, extra=None):
+    def _send(self, status, kind, body, extra=None, part=None):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         for name, value in (extra or {}).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[:part])
 
     def _json(self, value, status=200):
         self._send(status, "application/json", json.dumps(value, ensure_ascii=False).encode())
@@ -88,9 +90,12 @@ class Handler(BaseHTTPRequestHandler):
         rule = store.rule_for(api, op, self.path + "\n" + text)
         call = store.record({"at": store.now(), "api": api, "op": op, "method": self.command, "target": self.path,
                              "headers": dict(self.headers.items()), "body": text, "status": None, "answer": None,
-                             "ms": None, "rule": bool(rule)})
+                             "ms": None, "rule": bool(rule), "lost": False})
         try:
             self._answer(api, path, query, body, rule or {}, call)
+        except OSError:
+            call["lost"] = True
+            raise
         finally:
             call["ms"] = round((time.monotonic() - started) * 1000, 1)
 
@@ -126,14 +131,24 @@ class Handler(BaseHTTPRequestHandler):
             status, kind, answer = munchkin.handle(store, self.command, query, self.headers, body)
         call["status"], call["answer"] = status, answer.decode("utf-8", "replace")
         time.sleep(rule.get("hang_s", 0))
-        if rule.get("drop") == "after":
+        if rule.get("drop") == "after" or self._client_left():
+            return self._cut(call)
+        if rule.get("drop") == "during" and len(answer) > 1:
+            self._send(status, kind, answer, rule.get("headers"), part=len(answer) // 2)
             return self._cut(call)
         self._send(status, kind, answer, rule.get("headers"))
 
+    def _client_left(self):
+        """A client that lost patience has closed its end: no answer reaches it any more."""
+        if not select.select([self.connection], [], [], 0)[0] or isinstance(self.connection, ssl.SSLSocket):
+            return False
+        return self.connection.recv(1, socket.MSG_PEEK) == b""
+
     def _cut(self, call):
-        call["answer"] = call["answer"] or ""
+        call["answer"], call["lost"] = call["answer"] or "", True
         self.close_connection = True
-        self.connection.close()
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def _own(self, path, body):
         store = self.server.store
@@ -165,7 +180,7 @@ class Handler(BaseHTTPRequestHandler):
         with store.lock:
             answers = {"leads": lambda: list(store.leads.values()), "cookies": lambda: store.cookies,
                        "visits": lambda: store.visits, "calls": lambda: store.calls,
-                       "violations": lambda: store.violations, "fields": store.fields,
+                       "violations": lambda: store.violations, "fields": store.fields, "deeds": lambda: store.deeds,
                         "settings": lambda: store.settings, "quota": store.quota}
             if what not in answers:
                 return self._json({"error": "no such question"}, 404)

@@ -81,10 +81,12 @@ def handle(store, method, query, headers, body):
         return 400, "text/plain", str(refused).encode()
     with store.lock:
         token = parameters["_mchTk"]
-        store.visits.append({
+        visit = {
             "token": token, "form": form, "lead": store.cookies.get(token), "parameters": parameters,
             "page": parameters["_mchPc"] + "//" + parameters["_mchHo"] + parameters["_mchRu"],
             "query": parameters.get("_mchQp", ""), "url": query,
             "headers": {k.lower(): v for k, v in headers.items()},
-        })
+        }
+        store.visits.append(visit)
+        store.deed(visit=len(store.visits) - 1)
     return 200, "text/plain", b"OK"

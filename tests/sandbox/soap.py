@@ -2,6 +2,7 @@
 order, case, namespaces and unknown elements are faults."""
 import hashlib
 import hmac
+import json
 import re
 import time
 import xml.etree.ElementTree as ET
@@ -169,27 +170,32 @@ def _sync_lead(store, body, rule):
     if record["id"] is None and not record["email"] and not record["foreign"] and not token:
         raise Fault(20101, "Lead Key Required")
     _check_fields(store, record, "syncLead")
-    with store.lock:
-        lead, status = _write(store, record, token)
-    if status is None:
-        raise Fault(20106, "Exceeded lock attempts")
-    wanted = (rule or {}).get("record")
+    wanted = store.wanted(rule, "soap", _record_text(record))
     if wanted:
-        inner = _sync_status(lead["id"], wanted.get("status", "FAILED"), wanted.get("error", "scripted"))
+        lead_id, inner = 0, _sync_status(0, wanted.get("status", "FAILED"), wanted.get("error", "scripted"))
     else:
-        inner = _sync_status(lead["id"], status)
+        with store.lock:
+            lead, status = _write(store, record, token)
+        if status is None:
+            raise Fault(20106, "Exceeded lock attempts")
+        lead_id, inner = lead["id"], _sync_status(lead["id"], status)
     return _wrap('<ns1:successSyncLead><result><leadId>%d</leadId>%s<leadRecord xsi:nil="true"/></result>'
-                 '</ns1:successSyncLead>' % (lead["id"], inner), nil=True)
+                 '</ns1:successSyncLead>' % (lead_id, inner), nil=True)
 
 
-def _sync_one_of_many(store, record, wanted, seen):
+def _record_text(record):
+    return json.dumps(dict(record["attributes"], Email=record["email"]), ensure_ascii=False)
+
+
+def _sync_one_of_many(store, record, rule, seen):
     key = (record["email"] or record["foreign"] or str(record["id"])).lower()
     if key == "none":
         return _sync_status(0, "FAILED", "Lead Key Required")
     if key in seen:
         store.violation("one lead twice in a batch")
     seen.add(key)
-    if wanted and wanted.get("match", "") in key:
+    wanted = store.wanted(rule, "soap", _record_text(record))
+    if wanted:
         return _sync_status(0, wanted.get("status", "FAILED"), wanted.get("error", "scripted"))
     lead, status = _write(store, record, None)
     return _sync_status(lead["id"], status) if status else _sync_status(0, "FAILED", "Exceeded lock attempts")
@@ -207,7 +213,7 @@ def _sync_multiple(store, body, rule):
         _check_fields(store, record, "syncMultipleLeads")
     seen = set()
     with store.lock:
-        statuses = [_sync_one_of_many(store, r, (rule or {}).get("record"), seen) for r in records]
+        statuses = [_sync_one_of_many(store, r, rule, seen) for r in records]
     return _wrap("<ns1:successSyncMultipleLeads><result><syncStatusList>%s</syncStatusList></result>"
                  "</ns1:successSyncMultipleLeads>" % "".join(statuses), nil=True)
 

@@ -49,6 +49,8 @@ class Store:
             raise ValueError("unknown settings: %s" % ", ".join(sorted(unknown)))
         self.lock = threading.RLock()
         self.settings = dict(DEFAULTS, **settings)
+        self.oracle = None
+        self._here = threading.local()  # the call that this thread answers
         self.reset()
 
     def reset(self):
@@ -57,6 +59,7 @@ class Store:
             self.cookies = {}       # token -> lead id
             self.visits = []        # one dict each: token, page, parameters, headers, lead
             self.calls = []         # every request with its answer, in order of arrival
+            self.deeds = []         # what each call changed, in order: {"call", "lead", "fields"}, {"call", "token", "lead"}, {"call", "visit"}
             self.violations = []    # what no careful client does, although it was answered
             self.rules = []         # script of failures, see script()
             self.tokens = {}        # access token -> {"expires", "said_expired"}
@@ -159,6 +162,7 @@ class Store:
             lead["syncs"] += 1
             lead["synced_at"] = self.now()
             lead["history"].append(dict(fields))
+            self.deed(lead=lead["id"], fields=dict(fields))
 
     def locked(self, lead, seconds):
         return lead is not None and lead["synced_at"] is not None and self.now() - lead["synced_at"] < seconds
@@ -166,6 +170,7 @@ class Store:
     def associate(self, token, lead_id):
         with self.lock:
             self.cookies[token] = lead_id
+            self.deed(token=token, lead=lead_id)
             for visit in self.visits:
                 if visit["token"] == token and visit["lead"] is None:
                     visit["lead"] = lead_id
@@ -176,7 +181,21 @@ class Store:
         with self.lock:
             call["n"] = len(self.calls) + 1
             self.calls.append(call)
+            self._here.call = call
             return call
+
+    def deed(self, **what):
+        """The call at hand has changed something."""
+        with self.lock:
+            call = getattr(self._here, "call", None)
+            self.deeds.append(dict(what, call=call["n"] if call else None))
+
+    def wanted(self, rule, api, text):
+        """What is to be said of one record, instead of taking it: from the call's rule, or from the oracle."""
+        record = (rule or {}).get("record")
+        if record and record.get("match", "") in text:
+            return record
+        return self.oracle.record(api, text) if self.oracle else None
 
     def script(self, rules):
         """
@@ -190,8 +209,11 @@ class Store:
           http    status, with optional "body", "headers"      answers that instead of doing anything
           code    REST or SOAP code, with optional "text"      response-level error or fault
           record  {"code"|"error"|"status", "match"}           that answer for each record that holds the text
-          drop    "before" | "after"                           cuts the connection without answering (after: having done it)
+          drop    "before" | "after" | "during"                cuts the connection without answering (after: having done it; during:
+                                                               in the middle of the answer)
           delay_s seconds to wait first; hang_s seconds to hold the answer back after it was done
+        A test in the same process may set .oracle instead, an object that is asked when no rule matches: call(api, op, text) returns a
+        rule without api, op, match, skip and times, or None; record(api, text) what a rule has under "record", or None.
         """
         with self.lock:
             for rule in rules:
@@ -215,4 +237,4 @@ class Store:
                     continue
                 rule["left"] -= 1
                 return rule
-            return None
+        return self.oracle.call(api, op, text) if self.oracle else None

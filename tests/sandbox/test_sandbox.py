@@ -96,6 +96,18 @@ def test_associate(sandbox):
     assert rest(sandbox, "/rest/v1/leads/1/associate.json?cookie=" + quote(COOKIE, safe="")) == "1004"
 
 
+def test_rest_update_by_id(sandbox):
+    lead = rest(sandbox, "/rest/v1/leads.json", {"input": [{"email": "a@b.co"}]})[0]["id"]
+    by_id = {"action": "updateOnly", "lookupField": "id", "input": [{"id": lead, "company": "Acme"}]}
+    assert rest(sandbox, "/rest/v1/leads.json", by_id) == [{"id": lead, "status": "updated"}]
+    assert sandbox.lead("a@b.co")["fields"] == {"email": "a@b.co", "company": "Acme"}
+    assert rest(sandbox, "/rest/v1/leads.json", dict(by_id, action="createOrUpdate")) == "1003"
+    assert rest(sandbox, "/rest/v1/leads.json", dict(by_id, partitionName="EMEA")) == "1003"
+    for wrong, code in ((str(lead), "1003"), (1, "1004"), (None, "1002")):
+        result = rest(sandbox, "/rest/v1/leads.json", dict(by_id, input=[{"id": wrong, "company": "Acme"}]))
+        assert result[0]["reasons"][0]["code"] == code
+
+
 def test_limits_are_shared_and_kept():
     box = Sandbox(rate_calls=3, daily_calls=100).start()
     try:
@@ -208,6 +220,48 @@ def test_script(sandbox):
         rest(sandbox, "/rest/v1/leads.json", {"input": [{"email": "done@b.co"}]})
     assert sandbox.lead("done@b.co")
     assert call(sandbox, "POST", "/sandbox/script", '[{"api": "x"}]')[0] == 400
+
+
+class Oracle:
+    def call(self, api, op, text):
+        return {"code": 611} if "bad-call" in text else None
+
+    def record(self, api, text):
+        return {"code": 713, "error": "not now"} if "bad-record" in text else None
+
+
+def test_oracle(sandbox):
+    sandbox.store.oracle = Oracle()
+    assert rest(sandbox, "/rest/v1/leads.json", {"input": [{"email": "bad-call@b.co"}]}) == "611"
+    both = rest(sandbox, "/rest/v1/leads.json", {"input": [{"email": "bad-record@b.co"}, {"email": "good@b.co"}]})
+    assert both[0]["reasons"] == [{"code": "713", "message": "not now"}] and both[1]["status"] == "created"
+    for op in (sync_lead(sandbox, "<Email>bad-record@b.co</Email>"), sync_lead(sandbox, "<Email>bad-record@b.co</Email>", "")
+               .replace("paramsSyncLead>", "paramsSyncMultipleLeads>").replace("<leadRecord>", "<leadRecordList><leadRecord>")
+               .replace("</leadRecord>", "</leadRecord></leadRecordList>")):
+        status, answer = soap(sandbox, op, action='""')
+        assert status == 200 and "FAILED" in answer and "not now" in answer
+    assert not sandbox.lead("bad-record@b.co")
+
+
+def test_what_was_done_and_what_was_lost(sandbox):
+    sandbox.store.script([{"api": "rest", "op": "sync", "drop": "during"}, {"api": "munchkin", "drop": "before"},
+                          {"api": "munchkin", "hang_s": 0.3}])
+    with pytest.raises(http.client.HTTPException):
+        rest(sandbox, "/rest/v1/leads.json", {"input": [{"email": "a@b.co"}]})
+    with pytest.raises((http.client.HTTPException, ConnectionError)):
+        call(sandbox, "POST", GOOD)
+    impatient = http.client.HTTPConnection(sandbox.url.split("//")[1], timeout=0.05)
+    impatient.request("POST", GOOD)
+    with pytest.raises(TimeoutError):
+        impatient.getresponse()
+    impatient.close()
+    assert call(sandbox, "POST", GOOD) == (200, "OK")
+    time.sleep(0.5)
+    lost = {c["n"]: c["lost"] for c in sandbox.store.calls if c["api"] != "identity"}
+    assert list(lost.values()) == [True, True, True, False]
+    done = sandbox.store.deeds
+    assert [lost[d["call"]] for d in done] == [True, True, False]
+    assert done[0]["fields"] == {"email": "a@b.co"} and sorted(d["visit"] for d in done[1:]) == [0, 1]
 
 
 def test_stop_refuses_and_start_goes_on(sandbox):
