@@ -179,6 +179,23 @@ def test_pipelined_and_http10(server, fake):
     assert [reply.status for reply in replies] == [200] and len(fake.events) == 7
 
 
+def test_next_request_comes_while_one_waits(server, fake):
+    server.start()
+    fake.rule = lambda event: Delay(0.3, Answer("stored"))
+    one = b"POST /mkto/v1/track HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n%s\r\n{1}"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.sendall(one % b"")
+        fake.wait(1)
+        sock.sendall(one % b"Connection: close\r\n")
+        got = b""
+        while True:
+            part = sock.recv(65536)
+            if not part:
+                break
+            got += part
+    assert [reply.status for reply in http_talk.parse(got)] == [200, 200]
+
+
 def test_bad_chunk(server, fake):
     server.announce("client sent invalid chunked body")
     server.start()
