@@ -10,15 +10,20 @@
     "xmlns:ns1=\"http://www.marketo.com/mktows/\"><SOAP-ENV:Body>"
 #define SOAP_TAIL "</SOAP-ENV:Body></SOAP-ENV:Envelope>"
 
+static inline bool soap_has(const struct bench_call *call, const char *part)
+{
+    return call->request.body.len > 0 &&
+           memmem(call->request.body.data, call->request.body.len, part, strlen(part)) != NULL;
+}
+
 static inline bool soap_is_batch(const struct bench_call *call)
 {
-    return memmem(call->request.body.data, call->request.body.len, "paramsSyncMultipleLeads", 23) !=
-           NULL;
+    return soap_has(call, "paramsSyncMultipleLeads");
 }
 
 static inline bool soap_is_single(const struct bench_call *call)
 {
-    return memmem(call->request.body.data, call->request.body.len, "paramsSyncLead", 14) != NULL;
+    return soap_has(call, "paramsSyncLead");
 }
 
 static inline bool soap_is_any(const struct bench_call *call)
