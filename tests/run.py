@@ -25,6 +25,7 @@ import xml.etree.ElementTree as ET
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--color=no"]
+WORKERS = ["-n", "3", "--dist", "loadfile"]  # most tests wait for something: more of them than cores
 
 
 class Layer:
@@ -128,7 +129,7 @@ def run_asan(layer, out, jobs):
         return
     env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
     unit_programs(layer, directory, env=env)
-    pytest(layer, "tests/e2e", env={"MKTO_OUT": directory, "MKTO_SANITIZED": "1", "MKTO_SERVERS": "nginx,httpd-event"})
+    pytest(layer, *WORKERS, "tests/e2e", env={"MKTO_OUT": directory, "MKTO_SANITIZED": "1", "MKTO_SERVERS": "nginx,httpd-event"})
 
 
 def run_valgrind(layer, out, _jobs):
@@ -142,11 +143,11 @@ def run_sandbox(layer, _out, _jobs):
 
 
 def run_e2e(layer, out, _jobs):
-    pytest(layer, "tests/e2e", env={"MKTO_OUT": out})
+    pytest(layer, *WORKERS, "tests/e2e", env={"MKTO_OUT": out})
 
 
 def run_fault(layer, out, _jobs):
-    pytest(layer, "tests/fault", env={"MKTO_OUT": out})
+    pytest(layer, "-n", "3", "tests/fault", env={"MKTO_OUT": out})
 
 
 def run_lint(layer, out, _jobs):

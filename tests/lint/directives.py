@@ -67,9 +67,16 @@ def readme_table(tree):
             yield file, line, "%s is not in the table of README, \"Directives\"" % name
 
 
+def variables(tree):
+    """The names of nginx's variables, which are httpd's notes, too."""
+    code = "".join(tree.code(f, strings=True) for f in tree.some(".c") if f.startswith("ngx_marketo/"))
+    table = re.search(r"names\[\] = \{(.*?)\};", code, re.S)
+    return set(re.findall(r'ngx_string\("(\w+)"\)', table.group(1))) if table else set()
+
+
 def shown_names(tree):
     """what README and the example configurations show are directives that exist"""
-    known = set(nginx_directives(tree)) | set(httpd_directives(tree)) | OTHERS
+    known = set(nginx_directives(tree)) | set(httpd_directives(tree)) | OTHERS | variables(tree)
     shown = [README] + [f for f in tree.some(".conf", ".conf.example", ".conf.in", ".load") if not f.endswith("marketo.conf.example")]
     for name in shown:
         if name not in tree.files:

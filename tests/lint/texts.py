@@ -10,6 +10,7 @@ LINES_MAX = 600
 FUNCTION_MAX = 50  # lines; nine in ten functions of a room
 FUNCTION_MEDIAN = 20
 _BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|strtok|gets|atoi|alloca|system|popen)\s*\(")
+_HARMLESS_IN_TESTS = ("atoi", "system")  # a test reads numbers that it wrote itself, and runs rm and openssl
 _LATER = re.compile(r"\b(%s)\b" % "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK")))
 _DRAWER = re.compile(r"(^|/|_)(utils?|common|misc|helpers?)\.(c|h|py|js|sh)$")
 _CODE = (".c", ".h", ".py", ".js", ".sh")
@@ -20,6 +21,8 @@ def banned_functions(tree):
     for name in tree.some(".c", ".h"):
         code = tree.code(name)
         for match in _BANNED.finditer(code):
+            if name.startswith("tests/") and match.group(1) in _HARMLESS_IN_TESTS:
+                continue
             yield name, line_of(code, match.start()), "%s is banned" % match.group(1)
 
 

@@ -370,12 +370,14 @@ static void test_batch_refused(void **state)
 
 static const char *items_of(size_t count)
 {
-    char *body = apr_palloc(pool, count * 40 + 40);
-    char *end = body + sprintf(body, "{\"batch\":[");
+    const size_t size = count * 40 + 40;
+    char *body = apr_palloc(pool, size);
+    size_t used = (size_t)snprintf(body, size, "{\"batch\":[");
     for (size_t i = 0; i < count; i++) {
-        end += sprintf(end, "%s{\"type\":\"page\",\"userId\":\"%zu\"}", i == 0 ? "" : ",", i);
+        used += (size_t)snprintf(body + used, size - used,
+                                 "%s{\"type\":\"page\",\"userId\":\"%zu\"}", i == 0 ? "" : ",", i);
     }
-    sprintf(end, "]}");
+    snprintf(body + used, size - used, "]}");
     return body;
 }
 

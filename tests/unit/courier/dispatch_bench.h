@@ -291,7 +291,7 @@ static inline int bench_setup(void **state)
     FILE *secret;
 
     apr_pool_create(&bench->pool, NULL);
-    strcpy(bench->path, "/tmp/mkto-dispatch-XXXXXX");
+    apr_cpystrn(bench->path, "/tmp/mkto-dispatch-XXXXXX", sizeof(bench->path));
     assert_non_null(mkdtemp(bench->path));
     secret = fopen(apr_psprintf(bench->pool, "%s/secret", bench->path), "w");
     assert_non_null(secret);
