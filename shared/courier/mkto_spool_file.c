@@ -167,6 +167,16 @@ int mkto_spool_file_create(const struct mkto_spool_options *options, struct mkto
                : mkto_error_set(err, "spool %s: %s", options->path, strerror(errno));
 }
 
+/* The power went while the tables were made: the first page may be torn, and SQLite takes the
+ * transaction back by its journal. What it cannot mend it refuses, and then it is set aside. */
+static bool has_journal(const char *name)
+{
+    char journal[PATH_MAX];
+    struct stat file;
+    return snprintf(journal, sizeof(journal), "%s-journal", name) < (int)sizeof(journal) &&
+           stat(journal, &file) == 0 && file.st_size > 0;
+}
+
 /* As check_header, on the file; one that is missing is made. */
 static int check_file(const struct mkto_spool_options *options, const char *name,
                       struct mkto_error *err)
@@ -184,7 +194,8 @@ static int check_file(const struct mkto_spool_options *options, const char *name
     if (got < 0) {
         return mkto_error_set(err, "spool: %s: %s", name, strerror(errno));
     }
-    return check_header(header, (size_t)got, err);
+    const int found = check_header(header, (size_t)got, err);
+    return found == 1 && has_journal(name) ? 0 : found;
 }
 
 int mkto_spool_file_set_aside(const char *path, int64_t now_ms, struct mkto_spool_opened *opened,
