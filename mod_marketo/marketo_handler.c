@@ -296,10 +296,13 @@ static int collect_event(struct collect *collect, enum mkto_call call, apr_size_
     const struct marketo *marketo = marketo_get();
     collect->subscription =
         mkto_config_subscription(marketo->config, mkto_slice_str(collect->dir->subscription));
-    if (collect->subscription == NULL || marketo_link_get() == NULL) {
+    if (collect->subscription == NULL) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, collect->r,
                       "MKTO0107 no MarketoSubscription for this location and host");
         return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (marketo_link_get() == NULL) {
+        return send_plain(collect->r, MKTO_ANSWER_AWAY, NULL);
     }
     const int status = read_body(collect->r, max, &envelope.body);
     if (status == HTTP_REQUEST_ENTITY_TOO_LARGE) {

@@ -22,6 +22,10 @@
 #include "mkto_client.h"
 #include "mkto_config.h"
 
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
+#error "mod_marketo needs httpd 2.4.49: hooks pre_translate_name and child_stopping"
+#endif
+
 #define MARKETO_HANDLER "marketo-collect"
 #define MARKETO_TIMEOUT_DEFAULT 5000 /* ms that a request waits for its verdict */
 #define MARKETO_TIMEOUT_MIN 1        /* ms */

@@ -340,3 +340,15 @@ def test_refused_socket_is_no_reason_to_start(server):
     finally:
         fake.stop()
         server.stop()
+
+
+def test_notes_for_the_access_log(server, fake):
+    server.text["httpd"] = 'CustomLog %s/access.log "%%>s %%{marketo_verdict}n %%{marketo_event_id}n"\n' % server.directory
+    server.start()
+    server.post("track", EVENT)
+    server.get("/mkto/v1/track")
+    server.get("/")
+    server.stop()
+    event, = fake.events
+    assert server.read(os.path.join(server.directory, "access.log")).splitlines() == [
+        "200 stored " + event.fields["request_id"].decode(), "405 bad_method -", "200 - -"]
