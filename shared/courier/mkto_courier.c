@@ -160,6 +160,10 @@ static void trim(struct mkto_courier *courier, uint64_t now)
         return;
     }
     const int more = mkto_spool_trim(courier->spool, mkto_clock_system.wall_ms(NULL), &err);
+    if (more < 0 && (courier->trim_said == 0 || now > courier->trim_said + MKTO_INTAKE_SAY_MS)) {
+        courier->trim_said = now;
+        mkto_courier_say(courier, LOG_WARNING, "MKTO0216 old rows stay for now: %s", err.text);
+    }
     courier->trim_at = now + (more > 0 ? MKTO_COURIER_TRIM_MS / 20 : MKTO_COURIER_TRIM_MS);
 }
 
@@ -301,6 +305,7 @@ int mkto_courier_run(const struct mkto_courier_options *options)
     courier->pool = pool;
     courier->socket.fd = -1;
     courier->started_ms = mkto_clock_system.mono_ms(NULL);
+    mkto_courier_program_note(&courier->program);
     mkto_courier_log_open(courier);
     const int started = start(courier, &err);
     if (started == 0) {

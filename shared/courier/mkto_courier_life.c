@@ -96,21 +96,30 @@ static uint8_t refuse_config(const struct mkto_courier *courier, const struct mk
     return MKTO_REFUSED_CONFIG;
 }
 
+/* The server has just started this very program: to leave would only bring it back. */
+static bool would_come_again(const struct mkto_courier *courier)
+{
+    return now_ms() - courier->started_ms < MKTO_COURIER_YOUNG_MS &&
+           !mkto_courier_program_replaced(&courier->program);
+}
+
 /* A server with a newer build has been upgraded: its own courier takes over. */
 static bool make_room(struct mkto_courier *courier, const struct mkto_hello *hello)
 {
     if (hello->build <= MKTO_BUILD || hello->role == MKTO_ROLE_TOOL) {
         return false;
     }
-    if (courier->options.spawned) {
+    if (courier->options.spawned && !would_come_again(courier)) {
         mkto_courier_stop(courier, "a newer build takes over", MKTO_COURIER_END_MS);
         return true;
     }
     if (!courier->newer_said) {
         courier->newer_said = true;
         mkto_courier_say(courier, LOG_WARNING,
-                         "MKTO0213 a web server has a newer build of its module than this courier: "
-                         "restart the courier");
+                         "MKTO0213 a web server's module is newer than this courier (%s): %s",
+                         courier->program.path,
+                         courier->options.spawned ? "install the marketo command that belongs to it"
+                                                  : "restart the courier");
     }
     return false;
 }

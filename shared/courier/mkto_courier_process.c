@@ -27,6 +27,24 @@ int mkto_courier_detach(struct mkto_error *err)
     return setsid() < 0 ? mkto_error_set(err, "setsid: %s", strerror(errno)) : 0;
 }
 
+void mkto_courier_program_note(struct mkto_courier_program *program)
+{
+    struct stat st;
+    const ssize_t len = readlink("/proc/self/exe", program->path, sizeof(program->path) - 1);
+    program->path[len > 0 ? len : 0] = '\0';
+    if (stat("/proc/self/exe", &st) == 0) {
+        program->device = st.st_dev;
+        program->inode = st.st_ino;
+    }
+}
+
+bool mkto_courier_program_replaced(const struct mkto_courier_program *program)
+{
+    struct stat st;
+    return stat(program->path, &st) != 0 || st.st_dev != program->device ||
+           st.st_ino != program->inode;
+}
+
 /* httpd starts its children with all signals blocked, nginx with some ignored. */
 static void reset_signals(void)
 {

@@ -24,7 +24,8 @@
 #define MKTO_COURIER_ALONE_MS 10000   /* a new courier waits so long for its first server */
 #define MKTO_COURIER_GRACE_MS 1000    /* nothing to do and no server: leave after this */
 #define MKTO_COURIER_STOP_MS 700      /* SIGTERM: calls under way may still end (of 1 s in all) */
-#define MKTO_COURIER_END_MS 1000 /* the same when the last server has gone, or for a new build */
+#define MKTO_COURIER_END_MS 1000    /* the same when the last server has gone, or for a new build */
+#define MKTO_COURIER_YOUNG_MS 60000 /* so new that another start would give the same again */
 #define MKTO_COURIER_ACCEPT_AGAIN_MS 1000 /* after accept ran out of descriptors */
 #define MKTO_COURIER_LAST_WORDS_MS                                                                 \
     3000 /* a spawned one that cannot run waits for somebody to tell */
@@ -55,6 +56,13 @@ struct mkto_courier_retired {
     const struct mkto_config *config;
 };
 
+/* The program file that this process runs, to see whether it has been replaced since. */
+struct mkto_courier_program {
+    char path[512];
+    dev_t device;
+    ino_t inode;
+};
+
 struct mkto_courier {
     struct mkto_courier_options options;
     apr_pool_t *pool;
@@ -62,6 +70,7 @@ struct mkto_courier {
     struct mkto_courier_retired *retired;
     struct mkto_courier_log log;
     struct mkto_courier_socket socket;
+    struct mkto_courier_program program;
     struct event_base *base;
     struct event *timer;
     struct event *signals[3];
@@ -78,6 +87,7 @@ struct mkto_courier {
     bool stopped;
     bool newer_said;
     uint64_t trim_at;
+    uint64_t trim_said;
     uint64_t started_ms;
     uint64_t accept_said;
     uint64_t config_said;
@@ -94,6 +104,8 @@ void mkto_courier_log_flush(struct mkto_courier *courier);
 /* ---- mkto_courier_process.c: what the process is ---- */
 /* Leaves the web server: another process, another session, nothing inherited. The parent exits. */
 int mkto_courier_detach(struct mkto_error *err);
+void mkto_courier_program_note(struct mkto_courier_program *program);
+bool mkto_courier_program_replaced(const struct mkto_courier_program *program);
 void mkto_courier_settle(void);
 /* As root: becomes the owner of the spool directory, or refuses. */
 int mkto_courier_drop_root(const char *spool, struct mkto_error *err);

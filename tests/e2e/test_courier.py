@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -52,12 +53,13 @@ class Couriers:
                 os.chown(name, self.entry.pw_uid, self.entry.pw_gid)
         self.log = os.path.join(directory, "courier.log")
         self.processes = []
+        self.program = MARKETO
 
     def start(self, *arguments, wait=True, config=None, **more):
         if self.entry and "user" not in more:
             more.update(user=self.entry.pw_uid, group=self.entry.pw_gid, extra_groups=[])
         with open(self.log, "ab") as log:
-            process = subprocess.Popen([MARKETO, "courier", "--config", config or self.conf.path, *arguments],
+            process = subprocess.Popen([self.program, "courier", "--config", config or self.conf.path, *arguments],
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, **more)
         self.processes.append(process)
         if wait:
@@ -322,7 +324,12 @@ def test_its_lines_go_to_a_presence(couriers):
 def test_spawned_one_makes_room_for_a_newer_build(couriers):
     couriers.conf["courier"]["linger"] = "10m"
     couriers.conf.write()
+    couriers.program = os.path.join(couriers.conf.directory, "marketo")
+    shutil.copy(MARKETO, couriers.program)
     pid = couriers.spawn()
+    with couriers.client(role=wire.TOOL, build=NEWER):
+        pass  # a tool is no server
+    os.rename(shutil.copy(MARKETO, couriers.program + ".new"), couriers.program)
     with couriers.client() as old:
         assert old.verdict(old.send(body=EVENT)).answer == "stored"
         with pytest.raises(wire.Refused) as error:
@@ -333,6 +340,17 @@ def test_spawned_one_makes_room_for_a_newer_build(couriers):
     wait_until(lambda: not alive(pid))
     assert couriers.spawn() != pid
     assert couriers.status()["spool"]["waiting"] == 1
+
+
+def test_spawned_one_stays_when_it_would_only_come_again(couriers):
+    couriers.conf["courier"]["linger"] = "10m"
+    couriers.conf.write()
+    pid = couriers.spawn()
+    with couriers.client(role=wire.PRESENCE, build=NEWER) as presence:
+        presence.verdict(presence.send(body=EVENT))
+        wait_until(lambda: presence.verdict(presence.send(body=EVENT)) and len(presence.logs) > 1, what="a line")
+        assert "MKTO0213" in presence.logs[1][1] and os.path.realpath(MARKETO) in presence.logs[1][1]
+    assert couriers.pid() == pid
 
 
 def test_external_one_stays_for_a_newer_build(couriers):
