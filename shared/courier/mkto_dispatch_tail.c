@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "mkto_dispatch_state.h"
+#include "mkto_mask.h"
 #include "mkto_note.h"
 
 static const char *api_name(enum mkto_api api)
@@ -21,25 +22,11 @@ static const char *type_name(enum errand_kind kind)
     }
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\'' || c == '"' || c == ',' || c == '<' || c == '>';
-}
-
-/* Marketo repeats e-mail addresses in what it says; they are not for a terminal. */
 static const char *without_addresses(const char *text, apr_pool_t *pool)
 {
     char *copy = text == NULL ? NULL : apr_pstrdup(pool, text);
 
-    for (char *at = copy; at != NULL && (at = strchr(at, '@')) != NULL;) {
-        char *start = at;
-        while (start > copy && !is_blank(start[-1])) {
-            *--start = '*';
-        }
-        while (*at != '\0' && !is_blank(*at)) {
-            *at++ = '*';
-        }
-    }
+    mkto_mask_addresses(copy);
     return copy;
 }
 

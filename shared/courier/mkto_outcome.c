@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mkto_mask.h"
+
 #define SIZE_MIN 256u
 
 static void room(struct mkto_outcomes *outcomes)
@@ -24,17 +26,22 @@ static void room(struct mkto_outcomes *outcomes)
     outcomes->size = size;
 }
 
+/* Masked before it is cut: an answer to many people's call must not keep one's address with
+ * another's event. */
 static char *copy_text(const char *text)
 {
-    size_t len = strlen(text);
+    char *copy = strdup(text);
+    size_t len = copy == NULL ? 0 : strlen(copy);
 
+    mkto_mask_addresses(copy);
     if (len >= MKTO_OUTCOME_TEXT_MAX) {
         len = MKTO_OUTCOME_TEXT_MAX - 1;
-        while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80) {
+        while (len > 0 && ((unsigned char)copy[len] & 0xc0) == 0x80) {
             len--;
         }
+        copy[len] = '\0';
     }
-    return strndup(text, len);
+    return copy;
 }
 
 void mkto_outcomes_add(struct mkto_outcomes *outcomes, const struct mkto_outcome *outcome)
@@ -50,9 +57,13 @@ const struct mkto_outcome *mkto_outcomes_at(const struct mkto_outcomes *outcomes
     return &outcomes->rows[outcomes->first + nth];
 }
 
+/* An event that was forgotten (mkto_forget) while its call was under way leaves nothing. */
 static int write_retry(const struct mkto_outcome *outcome, struct mkto_spool *spool,
                        struct mkto_error *err)
 {
+    if (!mkto_spool_has(spool, outcome->id)) {
+        return 0;
+    }
     struct mkto_spool_retry retry = {outcome->stage,  outcome->attempts, outcome->first_ms,
                                      outcome->due_ms, outcome->lead_id,  outcome->answer};
     return mkto_spool_set_retry(spool, outcome->id, &retry, err);
@@ -63,6 +74,9 @@ static int write_dead(const struct mkto_outcome *outcome, struct mkto_spool *spo
 {
     struct mkto_spool_dead dead = {0};
 
+    if (!mkto_spool_has(spool, outcome->id)) {
+        return 0;
+    }
     dead.id = outcome->id;
     dead.subscription = outcome->subscription;
     dead.kind = outcome->what;

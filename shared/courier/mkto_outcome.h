@@ -48,7 +48,7 @@ struct mkto_outcomes {
     unsigned size;
 };
 
-/* Appends; `answer` is copied and cut at a whole character. */
+/* Appends; `answer` is copied without the addresses in it, and cut at a whole character. */
 void mkto_outcomes_add(struct mkto_outcomes *outcomes, const struct mkto_outcome *outcome);
 
 /* Writes the oldest ones, max at most, into the open transaction. Returns how many, or -1. */

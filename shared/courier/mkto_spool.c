@@ -59,6 +59,9 @@ static int open_or_replace(const struct mkto_spool_options *options, struct mkto
     }
     sqlite3_close(spool->db);
     spool->db = NULL;
+    if (!options->create) {
+        return mkto_spool_file_broken(options, err);
+    }
     if (mkto_spool_file_set_aside(spool->path, now_ms, opened, err) != 0 ||
         mkto_spool_file_create(options, err) != 0) {
         return -1;
@@ -230,6 +233,11 @@ bool mkto_spool_room(struct mkto_spool *spool, struct mkto_error *err)
     }
     /* What was delivered has left pages in the file: filling them costs the disk nothing. */
     return unused >= ROOM_FREE_PAGES || disk_has_room(spool, err);
+}
+
+int64_t mkto_spool_last_id(const struct mkto_spool *spool)
+{
+    return spool->tally.last_id;
 }
 
 int64_t mkto_spool_waiting(const struct mkto_spool *spool)

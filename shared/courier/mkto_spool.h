@@ -15,6 +15,7 @@
  *   - dead (id INTEGER PRIMARY KEY, …): dead letters
  *   - state (key, value): budgets, clock offsets; small
  *   - tally: the counts that waiting and dead_count give without counting
+ *   - reason (subscription, reason) -> how many dead letters; kept by triggers
  *
  * Writes happen between begin and commit. Intake and dispatch each use their own, one after the
  * other in a turn of the loop. A write that fails (disk full, I/O error) has rolled back everything
@@ -45,7 +46,7 @@ struct mkto_spool;
 
 struct mkto_spool_options {
     const char *path;  /* directory; made with mode 0700 when `create` */
-    bool create;       /* the courier: true; tools: false, they never create a spool */
+    bool create;       /* the courier: true; tools: false, they create none and set none aside */
     int64_t max_size;  /* bytes; see mkto_spool_room */
     int64_t keep_free; /* bytes; 0: use the percentage */
     unsigned keep_free_percent;
@@ -104,6 +105,7 @@ struct mkto_spool_row {
     int64_t id;
     struct mkto_slice envelope; /* in the pool; absent when `bad` */
     bool bad;                   /* the CRC does not match: set aside, do not use */
+    struct mkto_slice raw;      /* when bad: its bytes, as far as they can be read */
     bool has_retry;
     struct mkto_spool_retry retry;
 };
@@ -113,6 +115,12 @@ int mkto_spool_read(struct mkto_spool *spool, int64_t after, int max, struct mkt
                     struct mkto_error *err, apr_pool_t *pool);
 int mkto_spool_get(struct mkto_spool *spool, int64_t id, struct mkto_spool_row *row,
                    struct mkto_error *err, apr_pool_t *pool); /* 1 found, 0 not there, -1 error */
+
+/* Is the event there? */
+bool mkto_spool_has(struct mkto_spool *spool, int64_t id);
+
+/* Id of the newest event that there ever was; 0: none. */
+int64_t mkto_spool_last_id(const struct mkto_spool *spool);
 
 /* Events that wait, in O(1): kept by append, done and dead. */
 int64_t mkto_spool_waiting(const struct mkto_spool *spool);
@@ -134,7 +142,8 @@ struct mkto_spool_dead {
     int64_t first_ms;
     int64_t dead_ms;
     uint64_t lead;              /* lane hash, to find a person's dead letters */
-    struct mkto_slice envelope; /* when read */
+    struct mkto_slice envelope; /* when read; absent when it is damaged */
+    struct mkto_slice raw;      /* when damaged: its bytes */
 };
 int mkto_spool_bury(struct mkto_spool *spool, const struct mkto_spool_dead *dead,
                     struct mkto_error *err);
@@ -144,6 +153,17 @@ int mkto_spool_dead_replay(struct mkto_spool *spool, int64_t id, int64_t *new_id
                            struct mkto_error *err);
 int mkto_spool_dead_purge(struct mkto_spool *spool, int64_t id, struct mkto_error *err);
 int64_t mkto_spool_dead_count(struct mkto_spool *spool);
+
+/* How many there are by subscription and reason, the most frequent first, up to max; of one
+ * subscription, or of all (NULL). Returns how many rows, or -1. */
+struct mkto_spool_reason {
+    const char *subscription;
+    const char *reason;
+    int64_t letters;
+};
+int mkto_spool_dead_reasons(struct mkto_spool *spool, const char *subscription, int max,
+                            struct mkto_spool_reason *rows, struct mkto_error *err,
+                            apr_pool_t *pool);
 
 /* Lead and token are 64-bit hashes. */
 int mkto_spool_known_put(struct mkto_spool *spool, uint64_t lead, uint64_t token, int64_t lead_id,
@@ -156,6 +176,28 @@ int64_t mkto_spool_known_lead(struct mkto_spool *spool, uint64_t token,
 int mkto_spool_sent_put(struct mkto_spool *spool, uint64_t lead, uint64_t digest, int64_t at_ms,
                         struct mkto_error *err);
 bool mkto_spool_sent_get(struct mkto_spool *spool, uint64_t lead, uint64_t *digest, int64_t *at_ms);
+
+/* ---- forgetting a lead ---- */
+
+#define MKTO_SPOOL_KNOWN_LOOK 1024 /* rows of `known` looked at in one step */
+#define MKTO_SPOOL_SCRUB_PAGES 256 /* pages of the file in one step: 2 MiB */
+#define MKTO_SPOOL_SCRUB_DONE INT64_MAX
+
+/* Counts the lead's rows of `known`, and drops them (between begin and commit), a piece of the
+ * table at a time: *cursor is INT64_MIN at first and INT64_MAX after the last piece. Returns how
+ * many, or -1. */
+int mkto_spool_known_forget(struct mkto_spool *spool, uint64_t lead, bool drop, int64_t *cursor,
+                            struct mkto_error *err);
+int mkto_spool_sent_drop(struct mkto_spool *spool, uint64_t lead, struct mkto_error *err);
+
+/*
+ * Leaves nothing of deleted rows in the files, outside of a transaction: the WAL goes into the file
+ * and is cut to nothing, and then the unallocated part of table pages is zeroed, a piece of the
+ * file at a time. secure_delete alone is not enough: when SQLite moves rows between pages it
+ * leaves copies of them there. *page is 0 at first and MKTO_SPOOL_SCRUB_DONE after the last piece.
+ * Returns 0, or -1.
+ */
+int mkto_spool_scrub(struct mkto_spool *spool, int64_t *page, struct mkto_error *err);
 
 /* value NULL: the key goes. */
 int mkto_spool_state_put(struct mkto_spool *spool, const char *key, const char *value,

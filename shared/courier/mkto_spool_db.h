@@ -24,6 +24,7 @@ enum mkto_spool_statement {
     MKTO_STMT_APPEND,
     MKTO_STMT_READ,
     MKTO_STMT_GET,
+    MKTO_STMT_HAS,
     MKTO_STMT_DONE,
     MKTO_STMT_RETRY_DROP,
     MKTO_STMT_RETRY_PUT,
@@ -35,15 +36,19 @@ enum mkto_spool_statement {
     MKTO_STMT_DEAD_READ,
     MKTO_STMT_DEAD_GET,
     MKTO_STMT_DEAD_DROP,
+    MKTO_STMT_DEAD_REASONS,
     MKTO_STMT_KNOWN_PUT,
     MKTO_STMT_KNOWN_GET,
     MKTO_STMT_KNOWN_LEAD,
     MKTO_STMT_KNOWN_SWEEP,
     MKTO_STMT_KNOWN_TRIM,
+    MKTO_STMT_KNOWN_COUNT,
+    MKTO_STMT_KNOWN_DROP,
     MKTO_STMT_SENT_PUT,
     MKTO_STMT_SENT_GET,
     MKTO_STMT_SENT_SWEEP,
     MKTO_STMT_SENT_TRIM,
+    MKTO_STMT_SENT_DROP,
     MKTO_STMT_STATE_PUT,
     MKTO_STMT_STATE_DROP,
     MKTO_STMT_STATE_GET,
@@ -120,6 +125,8 @@ int mkto_spool_file_prepare(const struct mkto_spool_options *options, struct mkt
 int mkto_spool_file_create(const struct mkto_spool_options *options, struct mkto_error *err);
 int mkto_spool_file_set_aside(const char *path, int64_t now_ms, struct mkto_spool_opened *opened,
                               struct mkto_error *err);
+/* Words for a tool that has met one; -1. */
+int mkto_spool_file_broken(const struct mkto_spool_options *options, struct mkto_error *err);
 int mkto_spool_file_name(const char *path, const char *file, char *out, size_t size,
                          struct mkto_error *err);
 
@@ -132,8 +139,9 @@ int mkto_spool_seen_load(struct mkto_spool *spool, int64_t now_ms, struct mkto_e
 int mkto_spool_append_raw(struct mkto_spool *spool, struct mkto_slice envelope, int64_t *id,
                           struct mkto_error *err);
 
-/* Copies a column that holds crc ‖ envelope. False when the CRC does not match. */
+/* Copies a column that holds crc ‖ envelope. False when the CRC does not match: then its bytes
+ * are in raw. */
 bool mkto_spool_unpack(sqlite3_stmt *statement, int column, int64_t id, struct mkto_slice *envelope,
-                       apr_pool_t *pool);
+                       struct mkto_slice *raw, apr_pool_t *pool);
 
 #endif

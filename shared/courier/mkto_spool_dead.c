@@ -49,7 +49,7 @@ static void read_dead(sqlite3_stmt *statement, struct mkto_spool_dead *dead, apr
     dead->first_ms = sqlite3_column_int64(statement, 6);
     dead->dead_ms = sqlite3_column_int64(statement, 7);
     dead->lead = (uint64_t)sqlite3_column_int64(statement, 8);
-    mkto_spool_unpack(statement, 9, dead->id, &dead->envelope, pool);
+    mkto_spool_unpack(statement, 9, dead->id, &dead->envelope, &dead->raw, pool);
 }
 
 int mkto_spool_dead_read(struct mkto_spool *spool, int64_t after, int max,
@@ -76,6 +76,7 @@ static int dead_envelope(struct mkto_spool *spool, int64_t id, struct mkto_slice
                          struct mkto_error *err, apr_pool_t *pool)
 {
     sqlite3_stmt *statement = spool->statements[MKTO_STMT_DEAD_GET];
+    struct mkto_slice raw;
     int result = 0;
     sqlite3_bind_int64(statement, 1, id);
     const int rc = sqlite3_step(statement);
@@ -83,7 +84,7 @@ static int dead_envelope(struct mkto_spool *spool, int64_t id, struct mkto_slice
         result = mkto_error_set(err, "spool: there is no dead letter %lld", (long long)id);
     } else if (rc != SQLITE_ROW) {
         result = mkto_spool_complain(spool, "replay", err);
-    } else if (!mkto_spool_unpack(statement, 0, id, envelope, pool)) {
+    } else if (!mkto_spool_unpack(statement, 0, id, envelope, &raw, pool)) {
         result = mkto_error_set(err, "spool: dead letter %lld is damaged", (long long)id);
     }
     sqlite3_reset(statement);
@@ -125,4 +126,27 @@ int mkto_spool_dead_replay(struct mkto_spool *spool, int64_t id, int64_t *new_id
 int64_t mkto_spool_dead_count(struct mkto_spool *spool)
 {
     return spool->tally.dead;
+}
+
+int mkto_spool_dead_reasons(struct mkto_spool *spool, const char *subscription, int max,
+                            struct mkto_spool_reason *rows, struct mkto_error *err,
+                            apr_pool_t *pool)
+{
+    sqlite3_stmt *statement = spool->statements[MKTO_STMT_DEAD_REASONS];
+    int count = 0;
+    int rc;
+    sqlite3_bind_text(statement, 1, subscription, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 2, max);
+    while ((rc = sqlite3_step(statement)) == SQLITE_ROW && count < max) {
+        rows[count].subscription = text_at(statement, 0, pool);
+        rows[count].reason = text_at(statement, 1, pool);
+        rows[count].letters = sqlite3_column_int64(statement, 2);
+        count++;
+    }
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        count = mkto_spool_complain(spool, "dead letters", err);
+    }
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return count;
 }

@@ -178,11 +178,12 @@ int mkto_spool_seen_load(struct mkto_spool *spool, int64_t now_ms, struct mkto_e
 /* ---- reading ---- */
 
 bool mkto_spool_unpack(sqlite3_stmt *statement, int column, int64_t id, struct mkto_slice *envelope,
-                       apr_pool_t *pool)
+                       struct mkto_slice *raw, apr_pool_t *pool)
 {
     const uint8_t *row = sqlite3_column_blob(statement, column);
     const size_t size = (size_t)sqlite3_column_bytes(statement, column);
     *envelope = MKTO_SLICE_NONE;
+    *raw = MKTO_SLICE_NONE;
     if (row == NULL || size < CRC_SIZE) {
         return false;
     }
@@ -190,19 +191,17 @@ bool mkto_spool_unpack(sqlite3_stmt *statement, int column, int64_t id, struct m
     for (int i = CRC_SIZE - 1; i >= 0; i--) {
         crc = crc << 8 | row[i];
     }
-    if (crc != row_crc(id, row + CRC_SIZE, size - CRC_SIZE)) {
-        return false;
-    }
-    *envelope =
+    const bool good = crc == row_crc(id, row + CRC_SIZE, size - CRC_SIZE);
+    *(good ? envelope : raw) =
         (struct mkto_slice){apr_pmemdup(pool, row + CRC_SIZE, size - CRC_SIZE), size - CRC_SIZE};
-    return true;
+    return good;
 }
 
 static void read_row(sqlite3_stmt *statement, struct mkto_spool_row *row, apr_pool_t *pool)
 {
     memset(row, 0, sizeof(*row));
     row->id = sqlite3_column_int64(statement, 0);
-    row->bad = !mkto_spool_unpack(statement, 1, row->id, &row->envelope, pool);
+    row->bad = !mkto_spool_unpack(statement, 1, row->id, &row->envelope, &row->raw, pool);
     row->has_retry = sqlite3_column_type(statement, 2) != SQLITE_NULL;
     if (!row->has_retry) {
         return;
@@ -268,6 +267,12 @@ int mkto_spool_read(struct mkto_spool *spool, int64_t after, int max, struct mkt
     }
     sqlite3_reset(statement);
     return rc == SQLITE_CORRUPT ? read_one_by_one(spool, after, max, rows, err, pool) : count;
+}
+
+bool mkto_spool_has(struct mkto_spool *spool, int64_t id)
+{
+    sqlite3_bind_int64(spool->statements[MKTO_STMT_HAS], 1, id);
+    return mkto_spool_number(spool, MKTO_STMT_HAS, 0) != 0;
 }
 
 /* ---- outcomes ---- */

@@ -198,6 +198,14 @@ static int check_file(const struct mkto_spool_options *options, const char *name
     return found == 1 && has_journal(name) ? 0 : found;
 }
 
+int mkto_spool_file_broken(const struct mkto_spool_options *options, struct mkto_error *err)
+{
+    return mkto_error_set(err,
+                          "spool %s: " MKTO_SPOOL_FILE " cannot be read as a database; the courier "
+                          "sets it aside when it starts",
+                          options->path);
+}
+
 int mkto_spool_file_set_aside(const char *path, int64_t now_ms, struct mkto_spool_opened *opened,
                               struct mkto_error *err)
 {
@@ -245,6 +253,9 @@ int mkto_spool_file_prepare(const struct mkto_spool_options *options, struct mkt
     const int found = check_file(options, name, err);
     if (found <= 0) {
         return found;
+    }
+    if (!options->create) {
+        return mkto_spool_file_broken(options, err);
     }
     if (mkto_spool_file_set_aside(options->path, now_ms, opened, err) != 0) {
         return -1;
