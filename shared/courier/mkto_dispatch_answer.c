@@ -282,54 +282,6 @@ static void dead(const struct hearing *hearing, struct parcel *parcel,
                       what_of(hearing->errand), decision->reason, text_of(hearing, record));
 }
 
-/* ---- fields ---- */
-
-static bool has_field(const struct errand *errand, const char *name)
-{
-    for (unsigned i = 0; i < errand->count; i++) {
-        const struct parcel *parcel = &errand->parcels[i];
-        for (size_t k = 0; k < parcel->field_count; k++) {
-            if (strcmp(parcel->fields[k].name, name) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static void say_refused(const struct hearing *hearing, const char *name, const char *reason)
-{
-    struct channel *channel = hearing->channel;
-
-    if (mkto_refused_say(&channel->refused, mkto_dispatch_mono(hearing->dispatch))) {
-        mkto_dispatch_log(hearing->dispatch, LOG_WARNING,
-                          "MKTO0305 %s: Marketo does not take the field %s (%s); it is left out "
-                          "until the config is read again, %u fields in all",
-                          channel->label, name, reason, channel->refused.count);
-    }
-}
-
-/* Returns false when nothing that was sent can be left out: sending again would change nothing. */
-static bool refuse_fields(const struct hearing *hearing,
-                          const struct mkto_verdict_decision *decision)
-{
-    bool news = false;
-
-    for (const char *const *name = decision->fields; name != NULL && *name != NULL; name++) {
-        if (!has_field(hearing->errand, *name)) {
-            continue;
-        }
-        if (mkto_refused_add(&hearing->channel->refused, *name)) {
-            say_refused(hearing, *name, decision->reason);
-            news = true;
-        } else {
-            /* refused meanwhile by another call's answer: this one was sent before */
-            news = news || mkto_refused_has(&hearing->channel->refused, *name);
-        }
-    }
-    return news;
-}
-
 /* ---- stale credentials ---- */
 
 static void mend_clock(const struct hearing *hearing)
@@ -384,7 +336,7 @@ static void judge_record(const struct hearing *hearing, struct parcel *parcel,
         mkto_dispatch_put_back(hearing->dispatch, parcel->lane);
         return;
     case MKTO_VERDICT_STRIP:
-        if (refuse_fields(hearing, decision)) {
+        if (mkto_dispatch_refuse(hearing->errand, decision)) {
             mkto_dispatch_put_back(hearing->dispatch, parcel->lane);
             return;
         }
@@ -431,7 +383,7 @@ static bool again(const struct hearing *hearing, const struct mkto_verdict_decis
         put_back_all(hearing);
         return true;
     case MKTO_VERDICT_STRIP:
-        if (refuse_fields(hearing, decision)) {
+        if (mkto_dispatch_refuse(hearing->errand, decision)) {
             put_back_all(hearing);
             return true;
         }

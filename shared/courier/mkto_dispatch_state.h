@@ -345,6 +345,11 @@ uint64_t mkto_dispatch_say_when(const struct channel *channel);
 void mkto_dispatch_open(struct mkto_dispatch *dispatch, struct channel *channel, enum mkto_api api,
                         bool probe);
 
+/* ---- mkto_dispatch_refuse.c ---- */
+/* Remembers the fields of a STRIP verdict. Returns false when nothing that was sent can be left
+ * out: sending again would change nothing. */
+bool mkto_dispatch_refuse(struct errand *errand, const struct mkto_verdict_decision *decision);
+
 /* ---- mkto_dispatch_tail.c ---- */
 struct told {
     const struct errand *errand;
