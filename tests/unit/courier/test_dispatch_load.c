@@ -324,6 +324,56 @@ static void test_every_mix_over_soap(void **state)
     run_mix(*state, MKTO_API_SOAP, soap_mix);
 }
 
+/* ---- limits ---- */
+
+static void test_merge_has_a_limit(void **state)
+{
+    enum { MERGE_MAX = 256 };
+    struct bench *bench = *state;
+
+    bench_bulk(bench);
+    for (int i = 0; i <= MERGE_MAX; i++) {
+        bench_event(
+            bench, MKTO_CALL_IDENTIFY, NULL,
+            apr_psprintf(bench->pool, "{\"traits\":{\"email\":\"p@example.com\",\"seq\":%d}}", i));
+    }
+    bench_bulk_end(bench);
+    bench->model = bench_kind;
+    bench_start(bench);
+    bench_run(bench, 5000);
+    assert_int_equal(bench_counter(bench, "delivered"), MERGE_MAX);
+    assert_int_equal(bench_waiting(bench), 1);
+    bench_run(bench, 31000);
+    assert_int_equal(bench_count(bench, bench_is_sync), 2);
+    assert_int_equal(bench_waiting(bench), 0);
+    bench_quiet(bench);
+}
+
+static void test_events_behind_a_call_have_a_limit(void **state)
+{
+    enum { EVENTS_MAX = 10000, EACH = 200 };
+    struct bench *bench = *state;
+
+    bench_bulk(bench);
+    for (int i = 0; i < EVENTS_MAX + EACH; i++) {
+        bench_event(bench, MKTO_CALL_IDENTIFY, NULL,
+                    apr_psprintf(bench->pool,
+                                 "{\"traits\":{\"email\":\"p%d@example.com\",\"seq\":%d}}",
+                                 i / EACH, i));
+    }
+    bench_bulk_end(bench);
+    bench->model = bench_kind;
+    bench->sub[0].batch_wait_ms = 60000; /* all of it is there when the call is put together */
+    bench_start(bench);
+    bench_run(bench, 61000);
+    assert_int_equal(bench_count(bench, bench_is_sync), 2);
+    assert_int_equal(mkto_json_get(bench_json(bench_nth(bench, bench_is_sync, 0)), "input")->count,
+                     EVENTS_MAX / EACH);
+    bench_run(bench, 100000);
+    assert_int_equal(bench_waiting(bench), 0);
+    bench_quiet(bench);
+}
+
 /* ---- a day without Marketo ---- */
 
 static void test_backlog_drains_at_the_budgets_rate(void **state)
@@ -356,6 +406,8 @@ int main(void)
         TEST(test_many_identifies_of_few_leads),
         TEST(test_every_mix_over_rest),
         TEST(test_every_mix_over_soap),
+        TEST(test_merge_has_a_limit),
+        TEST(test_events_behind_a_call_have_a_limit),
         TEST(test_backlog_drains_at_the_budgets_rate),
     };
     apr_initialize();

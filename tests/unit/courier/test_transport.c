@@ -61,14 +61,18 @@ static void echo(int fd, int number, const char *request)
     say(fd, request);
 }
 
-static void flood(int fd)
+static void fill(int fd, long size)
 {
     static char block[65536];
-    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n");
-    for (int i = 0; i < 1600; i++) {
-        if (send(fd, block, sizeof(block), MSG_NOSIGNAL) <= 0) {
+    char head[80];
+    snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %ld\r\n\r\n", size);
+    say(fd, head);
+    while (size > 0) {
+        size_t part = size < (long)sizeof(block) ? (size_t)size : sizeof(block);
+        if (send(fd, block, part, MSG_NOSIGNAL) <= 0) {
             return;
         }
+        size -= (long)part;
     }
 }
 
@@ -94,8 +98,8 @@ static bool serve(int fd, int number, const char *request)
                 "Retry-After: Tue, 15 Nov 1994 08:14:31 GMT\r\nContent-Length: 0\r\n\r\n");
         return true;
     }
-    if (strncmp(path, "/big", 4) == 0) {
-        flood(fd);
+    if (strncmp(path, "/size/", 6) == 0) {
+        fill(fd, atol(path + 6));
     } else if (strncmp(path, "/half", 5) == 0) {
         say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
     } else if (strncmp(path, "/slow", 5) == 0) {
@@ -381,13 +385,26 @@ static void expect_result(struct client *client, enum mkto_transport_result resu
 static void test_answer_that_is_too_large(void **state)
 {
     struct client *client = *state;
-    post(client, "/big", "x", 20000);
+    post(client, "/size/104857600", "x", 20000);
     expect_result(client, MKTO_TRANSPORT_TOO_LARGE);
     /* and nothing is left of it */
     post(client, "/ok", "x", 5000);
     wait_for(client, 2);
     assert_int_equal(client->heard.last.status, 200);
     assert_null(strchr(client->heard.body, '\1'));
+}
+
+static void test_largest_answer(void **state)
+{
+    struct client *client = *state;
+    post(client, apr_psprintf(client->pool, "/size/%u", MKTO_HTTP_ANSWER_MAX), "x", 20000);
+    wait_for(client, 1);
+    assert_int_equal(client->heard.last.result, MKTO_TRANSPORT_OK);
+    assert_int_equal(client->heard.last.body.len, MKTO_HTTP_ANSWER_MAX);
+    post(client, apr_psprintf(client->pool, "/size/%u", MKTO_HTTP_ANSWER_MAX + 1), "x", 20000);
+    wait_for(client, 2);
+    assert_int_equal(client->heard.last.result, MKTO_TRANSPORT_TOO_LARGE);
+    assert_string_equal(client->heard.detail, "the answer is larger than 4 MiB");
 }
 
 static void test_timeout_after_sending(void **state)
@@ -554,6 +571,7 @@ int main(void)
         TEST(test_redirect_is_not_followed),
         TEST(test_retry_after),
         TEST(test_answer_that_is_too_large),
+        TEST(test_largest_answer),
         TEST(test_timeout_after_sending),
         TEST(test_broken_off),
         TEST(test_closed_without_an_answer),
