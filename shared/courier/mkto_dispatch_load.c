@@ -126,6 +126,29 @@ uint64_t mkto_dispatch_load_when(const struct mkto_dispatch *dispatch, uint64_t 
     return dispatch->load_again > now ? dispatch->load_again : now;
 }
 
+/*
+ * Events that came before anybody knew whose cookie it is still wait in its own lane, although it
+ * is known now. This one stays behind them, so that they move to the lead's lane in order.
+ */
+static void queue_up(struct mkto_dispatch *dispatch, struct reading *reading)
+{
+    if (reading->fate != FATE_TAKEN || reading->kind != MKTO_LANE_LEAD || reading->alone == 0 ||
+        reading->alone == reading->lane) {
+        return;
+    }
+    uint32_t number =
+        mkto_lanes_open(dispatch->lanes, reading->alone, reading->channel->number, MKTO_LANE_LEAD);
+    if (number == MKTO_LANE_NONE) {
+        return;
+    }
+    const struct mkto_lane *lane = mkto_lanes_at(dispatch->lanes, number);
+    if (lane->first != MKTO_LANE_NONE) {
+        reading->lane = reading->alone;
+    } else if (lane->state == MKTO_LANE_IDLE) {
+        mkto_lanes_close(dispatch->lanes, number);
+    }
+}
+
 static bool load_some(struct mkto_dispatch *dispatch)
 {
     struct mkto_error err = MKTO_ERROR_INIT;
@@ -139,6 +162,7 @@ static bool load_some(struct mkto_dispatch *dispatch)
         struct reading reading = {.row = rows[i]};
         apr_pool_clear(dispatch->scratch);
         mkto_dispatch_read_row(dispatch, &reading, dispatch->scratch);
+        queue_up(dispatch, &reading);
         mkto_dispatch_place(dispatch, &reading);
         dispatch->cursor = rows[i].id;
     }

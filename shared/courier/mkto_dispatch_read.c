@@ -70,6 +70,7 @@ static void place_lead(struct mkto_dispatch *dispatch, struct reading *reading, 
         return;
     }
     reading->lead = lead_lane(dispatch, reading, token);
+    reading->alone = lead->email == NULL ? mkto_lane_of_cookie(reading->channel->name, token) : 0;
     reading->lane = reading->lead;
     reading->kind = MKTO_LANE_LEAD;
     if (reading->row.has_retry && reading->row.retry.stage == 1 && reading->token != 0) {

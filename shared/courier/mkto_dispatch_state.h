@@ -226,6 +226,7 @@ struct reading {
     uint64_t lane;
     uint64_t lead;  /* hash; LEAD and LINK */
     uint64_t token; /* hash of the cookie's token; 0: none */
+    uint64_t alone; /* LEAD without e-mail: its lane while nobody knows the cookie; else 0 */
 };
 /* Of a row that was read; everything in the pool. */
 void mkto_dispatch_read_row(struct mkto_dispatch *dispatch, struct reading *reading,
