@@ -42,7 +42,7 @@ class Layer:
 
     def run(self, command, **more):
         """Runs a command into the layer's log. Returns its exit code."""
-        env = dict(os.environ, **more.pop("env", {}))
+        env = dict(os.environ, **(more.pop("env", None) or {}))
         with open(self.log, "a", encoding="utf-8") as log:
             log.write("$ %s\n" % " ".join(command))
             log.flush()
