@@ -27,8 +27,12 @@ static ngx_int_t ngx_http_marketo_add_header(ngx_http_request_t *r, const char *
 static ngx_int_t ngx_http_marketo_add_headers(const ngx_http_marketo_ctx_t *ctx)
 {
     ngx_http_request_t *r = ctx->request;
+    const ngx_str_t no_store = ngx_string("no-store");
     const ngx_uint_t seconds =
         ctx->retry_after != 0 ? ctx->retry_after : (ngx_uint_t)mkto_answer_retry_after(ctx->answer);
+    if (ngx_http_marketo_add_header(r, "Cache-Control", no_store) != NGX_OK) {
+        return NGX_ERROR;
+    }
     if (seconds > 0) {
         ngx_str_t value = {0, ngx_pnalloc(r->pool, NGX_INT_T_LEN)};
         if (value.data == NULL) {

@@ -36,6 +36,7 @@ def test_every_answer(server, fake):
             assert reply.status == status, answer
             assert reply.headers.get("retry-after") == retry_after, answer
             assert reply.headers["content-type"] == "application/json"
+            assert reply.headers["cache-control"] == "no-store"
             assert reply.json["success"] is (status == 200)
             assert ("error" in reply.json) is (status != 200)
 
