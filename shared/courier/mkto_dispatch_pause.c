@@ -49,11 +49,17 @@ static void say(struct mkto_dispatch *dispatch, struct channel *channel, struct 
                       hint == NULL ? "" : "; ", hint == NULL ? "" : hint);
 }
 
+static void say_on(struct mkto_dispatch *dispatch, const struct channel *channel,
+                   const struct mkto_gate *gate)
+{
+    mkto_dispatch_log(dispatch, LOG_NOTICE, "MKTO0302 %s: %s goes on", channel->label,
+                      api_name(channel, gate));
+}
+
 static void expire(struct mkto_dispatch *dispatch, struct channel *channel, struct mkto_gate *gate)
 {
     if (mkto_gate_expire(gate, mkto_dispatch_mono(dispatch)) && gate->said != 0) {
-        mkto_dispatch_log(dispatch, LOG_NOTICE, "MKTO0302 %s: %s goes on", channel->label,
-                          api_name(channel, gate));
+        say_on(dispatch, channel, gate);
     }
 }
 
@@ -117,7 +123,6 @@ void mkto_dispatch_open(struct mkto_dispatch *dispatch, struct channel *channel,
     bool said = gate->said != 0;
 
     if (mkto_gate_answered(gate, probe) && said) {
-        mkto_dispatch_log(dispatch, LOG_NOTICE, "MKTO0302 %s: %s answers again", channel->label,
-                          api_name(channel, gate));
+        say_on(dispatch, channel, gate);
     }
 }

@@ -142,7 +142,7 @@ bool mkto_dispatch_read(struct mkto_dispatch *dispatch, int64_t id, struct readi
     memset(reading, 0, sizeof(*reading));
     int got = mkto_spool_get(dispatch->spool, id, &reading->row, &err, pool);
     if (got < 0) {
-        mkto_dispatch_log(dispatch, LOG_ERR, "MKTO0308 an event cannot be read from the spool: %s",
+        mkto_dispatch_log(dispatch, LOG_ERR, "MKTO0313 an event cannot be read from the spool: %s",
                           err.text);
         return false;
     }

@@ -130,7 +130,7 @@ static void recorded(struct mkto_dispatch *dispatch, unsigned count)
     if (dispatch->blocked) {
         dispatch->blocked = false;
         dispatch->record_said = 0;
-        mkto_dispatch_log(dispatch, LOG_NOTICE, "MKTO0303 answers of Marketo are recorded again");
+        mkto_dispatch_log(dispatch, LOG_NOTICE, "MKTO0309 answers of Marketo are recorded again");
     }
     for (unsigned i = 0; i < count; i++) {
         const struct mkto_outcome *outcome = mkto_outcomes_at(&dispatch->outcomes, i);
