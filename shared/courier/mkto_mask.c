@@ -10,7 +10,7 @@ static int ends_word(char c)
 
 void mkto_mask_addresses(char *text)
 {
-    for (char *at = text; at != NULL && (at = strchr(at, '@')) != NULL;) {
+    for (char *at = strchr(text, '@'); at != NULL; at = strchr(at, '@')) {
         char *start = at;
         while (start > text && !ends_word(start[-1])) {
             *--start = '*';

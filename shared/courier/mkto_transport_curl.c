@@ -335,11 +335,12 @@ static int64_t date_header(struct curl_transport *transport, const char *text)
     if (text == NULL) {
         return -1;
     }
-    if (strlen(text) >= DATE_MAX) {
+    const size_t len = strlen(text);
+    if (len >= DATE_MAX) {
         return date_of(text);
     }
     if (strcmp(text, transport->date) != 0) {
-        strcpy(transport->date, text);
+        memcpy(transport->date, text, len + 1);
         transport->date_ms = date_of(text);
     }
     return transport->date_ms;
