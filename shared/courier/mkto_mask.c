@@ -10,6 +10,9 @@ static int ends_word(char c)
 
 void mkto_mask_addresses(char *text)
 {
+    if (text == NULL) {
+        return;
+    }
     for (char *at = strchr(text, '@'); at != NULL; at = strchr(at, '@')) {
         char *start = at;
         while (start > text && !ends_word(start[-1])) {
