@@ -16,6 +16,7 @@ server.announce("MKTO0106 "). The same goes for what a courier says with an id.
 """
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -36,10 +37,23 @@ BAD = "warn|error|crit|alert|emerg"
 SANITIZED = bool(os.environ.get("MKTO_SANITIZED"))
 
 
+_TAKEN = set()
+
+
 def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port that nobody listens on, that the kernel gives to no client, and that this process has not had before: the server
+    takes it some time later, and other tests run beside this one."""
+    while True:
+        port = random.randrange(10000, 32000)
+        if port in _TAKEN:
+            continue
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _TAKEN.add(port)
+        return port
 
 
 def sanitizer_environment(directory, leaks):
