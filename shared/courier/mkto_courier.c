@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "mkto_build.h"
+#include "mkto_dead.h"
+#include "mkto_forget.h"
 
 #define EXIT_FINE 0
 #define EXIT_COULD_NOT 3
@@ -110,9 +112,51 @@ static int make_events(struct mkto_courier *courier, struct mkto_error *err)
 
 /* ---- what intake and dispatch ask of us ---- */
 
+static struct mkto_slice ask_status(struct mkto_courier *courier, struct mkto_slice args,
+                                    apr_pool_t *pool)
+{
+    (void)args;
+    return mkto_courier_status(courier, pool);
+}
+
+static struct mkto_desk desk_of(const struct mkto_courier *courier)
+{
+    return (struct mkto_desk){courier->config, courier->spool, courier->dispatch,
+                              &mkto_clock_system};
+}
+
+static struct mkto_slice ask_dead(struct mkto_courier *courier, struct mkto_slice args,
+                                  apr_pool_t *pool)
+{
+    const struct mkto_desk desk = desk_of(courier);
+    return mkto_dead_answer(&desk, args, pool);
+}
+
+static struct mkto_slice ask_forget(struct mkto_courier *courier, struct mkto_slice args,
+                                    apr_pool_t *pool)
+{
+    const struct mkto_desk desk = desk_of(courier);
+    return mkto_forget_answer(&desk, mkto_intake_retained(courier->intake), args, pool);
+}
+
+static const struct {
+    const char *what;
+    struct mkto_slice (*answer)(struct mkto_courier *courier, struct mkto_slice args,
+                                apr_pool_t *pool);
+} questions[] = {
+    {"status", ask_status},
+    {"dead", ask_dead},
+    {"forget", ask_forget},
+};
+
 static struct mkto_slice on_ask(void *ctx, const struct mkto_ask *ask, apr_pool_t *pool)
 {
-    return mkto_slice_is(ask->what, "status") ? mkto_courier_status(ctx, pool) : MKTO_SLICE_NONE;
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+        if (mkto_slice_is(ask->what, questions[i].what)) {
+            return questions[i].answer(ctx, ask->args, pool);
+        }
+    }
+    return MKTO_SLICE_NONE;
 }
 
 static bool on_tailing(void *ctx)

@@ -55,6 +55,14 @@ uint64_t mkto_dispatch_next(const struct mkto_dispatch *dispatch);
 void mkto_dispatch_hold(struct mkto_dispatch *dispatch, bool hold);
 size_t mkto_dispatch_in_flight(const struct mkto_dispatch *dispatch);
 
+/*
+ * For `marketo forget`. busy: the lane of this row is in a call, or what became of that is not
+ * recorded yet: its events must stay until then. forget: the row has left the spool; its lane gives
+ * it up. An event that left while a call of another lane had it leaves nothing when that ends.
+ */
+bool mkto_dispatch_busy(struct mkto_dispatch *dispatch, const struct mkto_spool_row *row);
+void mkto_dispatch_forget(struct mkto_dispatch *dispatch, const struct mkto_spool_row *row);
+
 /* The dispatch part of `marketo status`: a JSON object. Looks at every lane: not for each turn. */
 struct mkto_slice mkto_dispatch_status(const struct mkto_dispatch *dispatch, apr_pool_t *pool);
 

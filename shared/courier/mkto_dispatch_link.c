@@ -73,6 +73,10 @@ void mkto_dispatch_link_start(struct mkto_dispatch *dispatch, struct channel *ch
         return;
     }
     uint32_t lane = mkto_lanes_take(dispatch->lanes, &channel->links);
+    if (mkto_lanes_at(dispatch->lanes, lane)->first == MKTO_LANE_NONE) {
+        mkto_lanes_close(dispatch->lanes, lane); /* its events were forgotten */
+        return;
+    }
     mkto_lanes_at(dispatch->lanes, lane)->soon = 0;
     if (!look(dispatch, channel, lane, &reading)) {
         return;

@@ -79,6 +79,11 @@ void mkto_dispatch_visit_start(struct mkto_dispatch *dispatch, struct channel *c
     struct reading reading;
     uint32_t lane = mkto_lanes_take(dispatch->lanes, &channel->views);
     const struct mkto_lane *at = mkto_lanes_at(dispatch->lanes, lane);
+
+    if (at->first == MKTO_LANE_NONE) { /* its events were forgotten */
+        mkto_lanes_close(dispatch->lanes, lane);
+        return;
+    }
     int64_t id = mkto_lanes_event_id(dispatch->lanes, at->first);
 
     apr_pool_clear(dispatch->scratch);

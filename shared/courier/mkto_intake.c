@@ -148,6 +148,7 @@ static void answer_rest(struct mkto_intake *intake, bool failed)
     while ((peer = intake->turn.touched) != NULL) {
         intake->turn.touched = peer->next_touched;
         mkto_peer_answer(peer, false, failed);
+        mkto_intake_reply(peer);
         mkto_peer_say_refusal(peer);
         mkto_peer_flush(peer);
         if (peer->broken) {

@@ -48,7 +48,8 @@ struct mkto_intake_hooks {
      * words. */
     uint8_t (*hello)(void *ctx, const struct mkto_hello *hello, uint64_t *digest,
                      struct mkto_error *why);
-    /* A tool asks. The answer is a JSON object in the pool; absent: not known. */
+    /* A tool asks: at the end of a turn, when the spool is in no transaction. The answer is a JSON
+     * object in the pool; absent: not known. */
     struct mkto_slice (*ask)(void *ctx, const struct mkto_ask *ask, apr_pool_t *pool);
 };
 

@@ -3,6 +3,8 @@
  */
 #include "mkto_intake_state.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "mkto_build.h"
@@ -84,6 +86,26 @@ static void take_hello(struct mkto_peer *peer, const struct mkto_frame *frame)
     welcome(peer, &hello, digest);
 }
 
+/* Some questions write to the spool, which is in the turn's transaction now. */
+static void keep_question(struct mkto_peer *peer, const struct mkto_frame *frame)
+{
+    struct mkto_error why = MKTO_ERROR_INIT;
+    if (peer->question != NULL) {
+        mkto_error_set(&why, "a question before the last one was answered");
+        refuse_frame(peer, &why);
+        return;
+    }
+    peer->question = malloc(frame->len);
+    if (peer->question == NULL) {
+        mkto_error_set(&why, "out of memory");
+        refuse_frame(peer, &why);
+        return;
+    }
+    memcpy(peer->question, frame->payload, frame->len);
+    peer->question_len = frame->len;
+    mkto_intake_touch(peer);
+}
+
 static void take_ask(struct mkto_peer *peer, const struct mkto_frame *frame)
 {
     struct mkto_intake *intake = peer->intake;
@@ -98,12 +120,25 @@ static void take_ask(struct mkto_peer *peer, const struct mkto_frame *frame)
         peer->tailing = true;
         return;
     }
+    keep_question(peer, frame);
+}
+
+void mkto_intake_reply(struct mkto_peer *peer)
+{
+    struct mkto_intake *intake = peer->intake;
+    const struct mkto_frame frame = {MKTO_FRAME_ASK, peer->question, peer->question_len};
+    struct mkto_ask ask;
+    if (peer->question == NULL || peer->broken || mkto_ask_read(&frame, &ask, NULL) != 0) {
+        return;
+    }
     apr_pool_clear(intake->scratch);
     struct mkto_slice answer = intake->hooks.ask(intake->hooks.ctx, &ask, intake->scratch);
     if (answer.data == NULL) {
         answer = mkto_intake_body(intake, "this courier does not know that question");
     }
     mkto_peer_tell(peer, answer, true);
+    free(peer->question);
+    peer->question = NULL;
 }
 
 static void take_event(struct mkto_peer *peer, const struct mkto_frame *frame)

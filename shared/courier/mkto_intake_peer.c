@@ -53,6 +53,7 @@ void mkto_peer_destroy(struct mkto_peer *peer)
     free(peer->in.data);
     free(peer->out.data);
     free(peer->due);
+    free(peer->question);
     free(peer);
 }
 

@@ -55,6 +55,8 @@ struct mkto_peer {
     uint8_t refusal; /* to be sent after the verdicts */
     struct mkto_error refusal_text;
     uint64_t lost_lines; /* of tail */
+    uint8_t *question;   /* payload of an ASK that waits for the end of the turn; owned, or NULL */
+    size_t question_len;
 };
 
 /* An event that was answered (ack=memory) before it was stored. */
@@ -154,6 +156,8 @@ size_t mkto_peer_unsent(const struct mkto_peer *peer);
 /* The reason goes out behind the verdicts, then the connection ends. */
 void mkto_intake_refuse(struct mkto_peer *peer, enum mkto_refusal refusal,
                         const struct mkto_error *why);
+/* Answers the question that waits, if one does. Not in a transaction of the spool. */
+void mkto_intake_reply(struct mkto_peer *peer);
 /* Whole frames off the front of data. Returns how many bytes they were; after the last good one the
  * peer may be ending. */
 size_t mkto_intake_frames(struct mkto_peer *peer, const uint8_t *data, size_t len);

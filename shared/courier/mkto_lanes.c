@@ -10,8 +10,9 @@
 #define CHUNK (1u << CHUNK_BITS) /* items that are allocated together */
 #define TABLE_MIN 4096u
 #define HEAP_MIN 1024u
-#define KEY_MAX 1024 /* bytes of a lane key that are hashed; addresses and tokens are far shorter  \
-                      */
+#define KEY_MAX                                                                                    \
+    1024 /* bytes of a lane key that are hashed; addresses and tokens are far shorter              \
+          */
 
 struct event {
     uint32_t id_low;
@@ -263,6 +264,11 @@ uint32_t mkto_lanes_open(struct mkto_lanes *lanes, uint64_t hash, uint8_t channe
     return number;
 }
 
+uint32_t mkto_lanes_find(const struct mkto_lanes *lanes, uint64_t hash)
+{
+    return lanes->table[table_slot(lanes, hash)];
+}
+
 static void shrink(struct mkto_lanes *lanes)
 {
     if (lanes->lanes.live > 0 || lanes->table_size == TABLE_MIN) {
@@ -328,6 +334,31 @@ void mkto_lanes_shift(struct mkto_lanes *lanes, uint32_t lane)
         at->last = MKTO_LANE_NONE;
     }
     slab_give(&lanes->events, event);
+}
+
+bool mkto_lanes_drop(struct mkto_lanes *lanes, uint32_t lane, int64_t id)
+{
+    struct mkto_lane *at = mkto_lanes_at(lanes, lane);
+    uint32_t before = MKTO_LANE_NONE;
+    uint32_t event = at->first;
+
+    while (event != MKTO_LANE_NONE && mkto_lanes_event_id(lanes, event) != id) {
+        before = event;
+        event = event_at(lanes, event)->next;
+    }
+    if (event == MKTO_LANE_NONE) {
+        return false;
+    }
+    if (before == MKTO_LANE_NONE) {
+        mkto_lanes_shift(lanes, lane);
+        return true;
+    }
+    event_at(lanes, before)->next = event_at(lanes, event)->next;
+    if (at->last == event) {
+        at->last = before;
+    }
+    slab_give(&lanes->events, event);
+    return true;
 }
 
 int64_t mkto_lanes_event_id(const struct mkto_lanes *lanes, uint32_t event)

@@ -65,6 +65,8 @@ size_t mkto_lanes_room(const struct mkto_lanes *lanes);
 /* The lane of that hash; made (IDLE, empty) when there is none. MKTO_LANE_NONE: no memory. */
 uint32_t mkto_lanes_open(struct mkto_lanes *lanes, uint64_t hash, uint8_t channel,
                          enum mkto_lane_kind kind);
+/* The lane of that hash, or MKTO_LANE_NONE. */
+uint32_t mkto_lanes_find(const struct mkto_lanes *lanes, uint64_t hash);
 /* Pointers are good until the next open. */
 struct mkto_lane *mkto_lanes_at(const struct mkto_lanes *lanes, uint32_t lane);
 /* Forgets an empty lane that is IDLE or BUSY. */
@@ -74,6 +76,10 @@ void mkto_lanes_close(struct mkto_lanes *lanes, uint32_t lane);
 bool mkto_lanes_add(struct mkto_lanes *lanes, uint32_t lane, int64_t id);
 /* Forgets the oldest event of the lane. */
 void mkto_lanes_shift(struct mkto_lanes *lanes, uint32_t lane);
+
+/* Forgets that event of the lane, wherever in it. Returns false when it is not there. The lane
+ * keeps its state, also when it is empty now. */
+bool mkto_lanes_drop(struct mkto_lanes *lanes, uint32_t lane, int64_t id);
 
 /* Walks a lane: event numbers from first on, MKTO_LANE_NONE at the end. */
 int64_t mkto_lanes_event_id(const struct mkto_lanes *lanes, uint32_t event);

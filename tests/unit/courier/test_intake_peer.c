@@ -92,6 +92,31 @@ static void tools_get_answers(void **state)
     }
 }
 
+/* The first one is answered when the turn ends; until then there is no second one. */
+static void one_question_at_a_time(void **state)
+{
+    struct bench *bench = *state;
+    const struct mkto_ask ask = {mkto_slice_str("status"), MKTO_SLICE_NONE};
+    struct mkto_frame frame;
+    struct mkto_tell tell;
+    struct mkto_refused refused;
+    uint8_t out[256];
+    bench->client = connect_client(bench);
+    send_hello(bench, bench->client, MKTO_ROLE_TOOL);
+    expect_welcome(bench, bench->client);
+    const size_t len = mkto_ask_write(&ask, out);
+    mkto_ask_write(&ask, out + len);
+    send_bytes(bench, bench->client, out, 2 * len);
+    turn(bench);
+    receive(bench, bench->client);
+    assert_true(next_frame(bench, &frame));
+    assert_int_equal(mkto_tell_read(&frame, &tell, NULL), 0);
+    assert_true(mkto_slice_is(tell.text, "{\"fine\":true}"));
+    assert_true(next_frame(bench, &frame));
+    assert_int_equal(mkto_refused_read(&frame, &refused, NULL), 0);
+    assert_int_equal(refused.reason, MKTO_REFUSED_FRAME);
+}
+
 static void tails_are_told(void **state)
 {
     struct bench *bench = *state;
@@ -289,6 +314,7 @@ int main(void)
         INTAKE_TEST(hello_may_be_refused),
         INTAKE_TEST(too_many_clients),
         INTAKE_TEST(tools_get_answers),
+        INTAKE_TEST(one_question_at_a_time),
         INTAKE_TEST(tails_are_told),
         INTAKE_TEST(log_goes_to_a_presence),
         INTAKE_TEST(leaving_is_said_after_the_verdicts),
