@@ -78,6 +78,7 @@ def worker_pids(server):
 def test_courier_is_stopped(server, sandbox):
     """SIGSTOP: pages are served, tracking says 503 at once after one timeout, and after SIGCONT all is well."""
     configure(server)
+    server.conf["courier"]["linger"] = "10s"  # it finds all its servers gone when it wakes up, and they come back
     server.location(timeout="1s")
     server.start()
     wait_until(lambda: server.post("identify", person("before")).status == 200, what="the first identify")
