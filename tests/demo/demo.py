@@ -219,7 +219,8 @@ def send(name, url, calls):
 
 def wait_for(demo, leads, visits):
     for _ in range(600):
-        people, seen, cookies = demo.ask("leads"), demo.ask("visits"), demo.ask("cookies")
+        people, cookies = demo.ask("leads"), demo.ask("cookies")
+        seen = demo.ask("visits")  # last: by now each has its person
         if len(people) >= leads and len(seen) >= visits and len(cookies) >= leads:
             return people, seen
         time.sleep(0.05)
@@ -260,6 +261,7 @@ def main():
     options = parser.parse_args()
     demo = Demo(options.out)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     try:
         demo.prepare()
         demo.sandbox()
