@@ -4,6 +4,7 @@
 #include "mkto_layout.h"
 #include "mkto_note.h"
 #include "mkto_option.h"
+#include "mkto_reason.h"
 #include "mkto_spool.h"
 #include "mkto_summary.h"
 
@@ -47,12 +48,14 @@ static void describe_spool(const struct asking *asking, struct mkto_spool *spool
 {
     struct mkto_note note = mkto_note_object(asking->pool);
     struct mkto_note inner = mkto_note_object(asking->pool);
+    const struct mkto_note dead = mkto_reason_note(spool, NULL, asking->pool);
 
     mkto_note_bool(&note, "running", false);
     mkto_note_text(&note, "socket", asking->socket);
     mkto_note_text(&inner, "path", asking->config->spool_path);
     mkto_note_number(&inner, "waiting", mkto_spool_waiting(spool));
     mkto_note_number(&inner, "dead", mkto_spool_dead_count(spool));
+    mkto_note_add(&inner, "dead_by_reason", &dead);
     mkto_note_number(&inner, "size_bytes", mkto_spool_size(spool));
     mkto_note_add(&note, "spool", &inner);
     if (asking->json) {

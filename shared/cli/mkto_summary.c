@@ -94,6 +94,7 @@ static void spool_line(FILE *out, const struct mkto_json *spool)
     put(out, "", text(spool, "path"));
     fprintf(out, ": %" PRId64 " waiting, %" PRId64 " dead letters, %s of %s\n",
             number(spool, "waiting"), number(spool, "dead"), size[0], size[1]);
+    counts_line(out, "  dead", mkto_json_get(spool, "dead_by_reason"));
     if (text(spool, "why").len > 0) {
         label(out, "");
         put(out, "takes no new events: ", text(spool, "why"));

@@ -8,15 +8,18 @@
 
 #include "mkto_build.h"
 #include "mkto_note.h"
+#include "mkto_reason.h"
 
 static void add_spool(const struct mkto_courier *courier, struct mkto_note *status)
 {
     struct mkto_error why = MKTO_ERROR_INIT;
     struct mkto_note spool = mkto_note_object(status->pool);
+    const struct mkto_note dead = mkto_reason_note(courier->spool, NULL, status->pool);
     const bool room = mkto_spool_room(courier->spool, &why);
     mkto_note_text(&spool, "path", courier->config->spool_path);
     mkto_note_number(&spool, "waiting", mkto_spool_waiting(courier->spool));
     mkto_note_number(&spool, "dead", mkto_spool_dead_count(courier->spool));
+    mkto_note_add(&spool, "dead_by_reason", &dead);
     mkto_note_number(&spool, "bytes", mkto_spool_size(courier->spool));
     mkto_note_number(&spool, "max_bytes", courier->config->spool_max_size);
     mkto_note_bool(&spool, "room", room);

@@ -60,7 +60,6 @@ void mkto_dispatch_bury(struct mkto_dispatch *dispatch, struct channel *channel,
     mkto_dispatch_outcome(dispatch, &outcome);
     if (channel != NULL) {
         channel->counters.dead++;
-        mkto_tally_add(&channel->dead_by, outcome.reason, 1, now);
         say_dead(dispatch, channel, outcome.reason);
     }
 }

@@ -165,7 +165,6 @@ struct channel {
     unsigned visits_running;
     struct mkto_refused refused;
     struct counters counters;
-    struct mkto_tally dead_by;     /* reason */
     struct mkto_tally filtered_by; /* reason */
     struct mkto_tally errors;      /* "rest 606" */
     struct mkto_tally_minute minute;

@@ -1,6 +1,7 @@
 /* The dispatch part of `marketo status`. */
 #include "mkto_dispatch_state.h"
 #include "mkto_note.h"
+#include "mkto_reason.h"
 
 static const char *const kinds[MKTO_LANE_KINDS] = {"lead", "visit", "associate"};
 
@@ -136,7 +137,7 @@ static struct mkto_note channel_note(const struct mkto_dispatch *dispatch,
     struct mkto_note paused = mkto_note_array(pool);
     struct mkto_note errors = tally_of(&channel->errors, true, pool);
     struct mkto_note counters = counters_of(channel, pool);
-    struct mkto_note dead = tally_of(&channel->dead_by, false, pool);
+    struct mkto_note dead = mkto_reason_note(dispatch->spool, channel->name, pool);
     struct mkto_note filtered = tally_of(&channel->filtered_by, false, pool);
     struct mkto_note refused = refused_of(&channel->refused, pool);
 

@@ -3,6 +3,8 @@
 
 #include <sqlite3.h>
 
+#include "mkto_reason.h"
+
 static const char *ids_of(struct bench *bench, const struct mkto_json *answer)
 {
     const struct mkto_json *letters = mkto_json_get(answer, "letters");
@@ -300,6 +302,61 @@ static void parts_are_short(void **state)
     assert_int_equal(total, 10 * MKTO_DESK_ROWS);
 }
 
+/* ---- many reasons ---- */
+
+/* As many dead letters, each for a reason of its own; the last one's reason has two. */
+static void bury_reasons(struct bench *bench, const char *subscription, int count)
+{
+    struct mkto_error err = MKTO_ERROR_INIT;
+    for (int i = 0; i <= count; i++) {
+        const int64_t id = bench_identify(bench, "ada@example.com", "n", "1", 0);
+        const struct mkto_spool_dead dead = {
+            .id = id,
+            .subscription = subscription,
+            .reason = apr_psprintf(bench->pool, "r%d", i < count ? i : count - 1)};
+        assert_int_equal(mkto_spool_begin(bench->spool, &err), 0);
+        assert_int_equal(mkto_spool_bury(bench->spool, &dead, &err), 0);
+        assert_int_equal(mkto_spool_commit(bench->spool, &err), 0);
+    }
+}
+
+static void a_part_tells_so_many_reasons_apart(void **state)
+{
+    struct bench *bench = *state;
+    bench_start(bench);
+    bury_reasons(bench, "", MKTO_DEAD_REASONS_MAX - 1);
+    const struct mkto_json *plan = ask_dead(bench, "{\"do\":\"purge\"}");
+    const struct mkto_json *reasons = mkto_json_get(plan, "reasons");
+    assert_int_equal(reasons->count, MKTO_DEAD_REASONS_MAX - 1);
+    assert_null(mkto_json_get(reasons, "other"));
+    bury_reasons(bench, "", MKTO_DEAD_REASONS_MAX + 1);
+    plan = ask_dead(bench, "{\"do\":\"purge\"}");
+    reasons = mkto_json_get(plan, "reasons");
+    assert_int_equal(reasons->count, MKTO_DEAD_REASONS_MAX);
+    assert_int_equal(number(reasons, "other"), 3);
+    assert_int_equal(number(plan, "count"), 2 * MKTO_DEAD_REASONS_MAX + 2);
+}
+
+static void the_status_names_the_most_frequent_reasons(void **state)
+{
+    struct bench *bench = *state;
+    bench_start(bench);
+    bury_reasons(bench, "", MKTO_REASON_MAX);
+    struct mkto_note note = mkto_reason_note(bench->spool, "", bench->pool);
+    assert_int_equal(note.node->count, MKTO_REASON_MAX);
+    assert_int_equal(number(note.node, "r63"), 2);
+    bury_reasons(bench, "b", 3);
+    note = mkto_reason_note(bench->spool, "b", bench->pool);
+    assert_int_equal(note.node->count, 3);
+    assert_int_equal(number(note.node, "r2"), 2);
+    note = mkto_reason_note(bench->spool, NULL, bench->pool);
+    assert_int_equal(number(note.node, "r2"), 3); /* of both */
+    bury_reasons(bench, "", MKTO_REASON_MAX + 1);
+    note = mkto_reason_note(bench->spool, "", bench->pool);
+    assert_int_equal(note.node->count, MKTO_REASON_MAX);
+    assert_int_equal(number(note.node, "r63"), 3);
+}
+
 /* ---- mistakes ---- */
 
 static void bad_questions(void **state)
@@ -350,6 +407,8 @@ int main(void)
         TEST(changes_come_in_parts),
         TEST(lists_come_in_parts),
         TEST(parts_are_short),
+        TEST(a_part_tells_so_many_reasons_apart),
+        TEST(the_status_names_the_most_frequent_reasons),
         TEST(bad_questions),
         TEST(a_failing_spool_changes_nothing),
     };
