@@ -8,8 +8,8 @@
 #include "mkto_command.h"
 
 static const struct mkto_command *const commands[] = {
-    &mkto_command_courier, &mkto_command_check,  &mkto_command_map,
-    &mkto_command_hash,    &mkto_command_status, &mkto_command_tail,
+    &mkto_command_courier, &mkto_command_check, &mkto_command_map,  &mkto_command_hash,
+    &mkto_command_status,  &mkto_command_tail,  &mkto_command_dead, &mkto_command_forget,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -33,6 +33,8 @@ extern const struct mkto_command mkto_command_map;
 extern const struct mkto_command mkto_command_hash;
 extern const struct mkto_command mkto_command_status;
 extern const struct mkto_command mkto_command_tail;
+extern const struct mkto_command mkto_command_dead;
+extern const struct mkto_command mkto_command_forget;
 
 /* Says "marketo NAME: …" on stderr and returns MKTO_EXIT_COULD_NOT. */
 __attribute__((format(printf, 2, 3))) int mkto_command_fail(const struct mkto_command *self,

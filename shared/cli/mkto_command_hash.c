@@ -1,6 +1,7 @@
 #include "mkto_command.h"
 
 #include "mkto_hash.h"
+#include "mkto_input.h"
 #include "mkto_note.h"
 #include "mkto_option.h"
 
@@ -27,16 +28,6 @@ static int make_hash(const struct mkto_command *self, const struct mkto_subscrip
     return MKTO_EXIT_FINE;
 }
 
-/* One line of stdin, for an e-mail that shall not stand in the list of processes. */
-static const char *read_email(char *line, int size)
-{
-    if (fgets(line, size, stdin) == NULL) {
-        return NULL;
-    }
-    line[strcspn(line, "\r\n")] = '\0';
-    return line;
-}
-
 static int run(const struct mkto_command *self, int argc, char **argv, apr_pool_t *pool)
 {
     const char *file = MKTO_CONFIG_FILE;
@@ -48,7 +39,7 @@ static int run(const struct mkto_command *self, int argc, char **argv, apr_pool_
         MKTO_OPTION_JSON(&json),
         MKTO_OPTION_END,
     };
-    char line[1024];
+    char line[MKTO_INPUT_LINE_MAX];
     char hash[MKTO_HASH_HEX];
     const struct mkto_config *config;
     const struct mkto_subscription *subscription;
@@ -62,7 +53,7 @@ static int run(const struct mkto_command *self, int argc, char **argv, apr_pool_
     if (first == argc) {
         return mkto_command_fail(self, "which e-mail? see marketo hash --help");
     }
-    email = strcmp(argv[first], "-") == 0 ? read_email(line, sizeof(line)) : argv[first];
+    email = mkto_input_word(argv[first], line);
     if (email == NULL || email[0] == '\0') {
         return mkto_command_fail(self, "the e-mail is empty");
     }

@@ -109,3 +109,15 @@ bool mkto_input_next(struct mkto_input *input, struct mkto_slice *document)
     }
     return false;
 }
+
+const char *mkto_input_word(const char *argument, char line[MKTO_INPUT_LINE_MAX])
+{
+    if (argument == NULL || strcmp(argument, "-") != 0) {
+        return argument;
+    }
+    if (fgets(line, MKTO_INPUT_LINE_MAX, stdin) == NULL) {
+        return NULL;
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    return line;
+}

@@ -10,6 +10,7 @@
 #include "mkto_slice.h"
 
 #define MKTO_INPUT_MAX (64u << 20) /* bytes of stdin */
+#define MKTO_INPUT_LINE_MAX 1024   /* bytes of one line with its NUL; a longer one is cut */
 
 struct mkto_input {
     struct mkto_slice left;
@@ -22,5 +23,9 @@ int mkto_input_read(struct mkto_input *input, struct mkto_error *err, apr_pool_t
 
 /* The next document that is not blank; false at the end. */
 bool mkto_input_next(struct mkto_input *input, struct mkto_slice *document);
+
+/* The argument; for "-" a line of stdin instead, so that an e-mail does not stand in the list of
+ * processes. NULL for NULL, and when there is no line. */
+const char *mkto_input_word(const char *argument, char line[MKTO_INPUT_LINE_MAX]);
 
 #endif

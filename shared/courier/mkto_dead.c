@@ -7,6 +7,7 @@
 #include "mkto_lanes.h"
 #include "mkto_person.h"
 #include "mkto_tally.h"
+#include "mkto_utf8.h"
 
 _Static_assert(MKTO_DEAD_REASONS_MAX == MKTO_TALLY_WORDS_MAX, "reasons are counted in a tally");
 
@@ -129,11 +130,21 @@ static bool passes(const struct asking *asking, const struct mkto_spool_dead *ro
 
 /* ---- a letter as JSON ---- */
 
+/* Headers may hold any bytes; JSON holds UTF-8. */
 static void add_slice(struct mkto_note *note, const char *key, struct mkto_slice text)
 {
-    if (text.data != NULL) {
-        mkto_note_text(note, key, apr_pstrmemdup(note->pool, text.data, text.len));
+    if (text.data == NULL) {
+        return;
     }
+    char *copy = apr_pstrmemdup(note->pool, text.data, text.len);
+    for (size_t at = 0; at < text.len; at++) {
+        const struct mkto_slice rest = {copy + at, text.len - at};
+        at += mkto_utf8_valid(rest);
+        if (at < text.len) {
+            copy[at] = '?';
+        }
+    }
+    mkto_note_text(note, key, copy);
 }
 
 static bool decode(const struct mkto_spool_dead *row, struct mkto_envelope *envelope)
@@ -152,9 +163,11 @@ static struct mkto_note letter_note(const struct mkto_spool_dead *row,
     mkto_note_text(&note, "subscription", row->subscription);
     mkto_note_text(&note, "kind", row->kind);
     mkto_note_text(&note, "reason", row->reason);
-    mkto_note_text(&note, "answer", row->answer);
+    add_slice(&note, "answer", mkto_slice_str(row->answer));
     mkto_note_number(&note, "attempts", row->attempts);
-    mkto_note_number(&note, "first", row->first_ms);
+    if (row->first_ms != 0) {
+        mkto_note_number(&note, "first", row->first_ms);
+    }
     mkto_note_text(&note, "lead", mkto_desk_lead(row->lead, pool));
     mkto_note_bool(&note, "damaged", envelope == NULL);
     if (envelope != NULL) {

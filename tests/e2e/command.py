@@ -3,9 +3,13 @@ The `marketo` command under test: how it is run, and a config for it.
 
     conf = Conf(directory, "[fields]", "plan = Plan__c")     conf.path, conf.spool, conf.secret("rest.secret", "…")
     out, err = run("check", "--config", conf.path, code=1)
+    courier = Running(conf); ...; assert courier.stop() == 0
 """
 import os
 import subprocess
+import time
+
+import wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -74,3 +78,31 @@ def online(marketo, directory, *more, secret=None):
     conf.secret("soap.key", secret or settings["soap_key"])
     conf.make_spool()
     return conf
+
+
+class Running:
+    """`marketo courier` of a config."""
+
+    def __init__(self, conf, *args):
+        self.conf = conf
+        self.process = subprocess.Popen([MARKETO, "courier", "--config", conf.path, *args], stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE)
+        self.path = os.path.join(conf.spool, "courier.sock")
+        end = time.monotonic() + 10
+        while not self._answers():
+            assert self.process.poll() is None and time.monotonic() < end, self.process.stderr.read()
+            time.sleep(0.01)
+
+    def _answers(self):
+        try:
+            wire.Client(self.path, role=wire.TOOL).close()
+            return True
+        except OSError:
+            return False
+
+    def stop(self):
+        """SIGTERM; returns the exit code."""
+        self.process.terminate()
+        code = self.process.wait(10)
+        self.process.stderr.close()
+        return code

@@ -15,7 +15,7 @@ import time
 import pytest
 
 import wire
-from command import MARKETO, NOW, Conf, online, run
+from command import MARKETO, NOW, Conf, Running, online, run
 from marketo_sandbox import Sandbox
 from waiting import wait_until
 
@@ -212,34 +212,6 @@ def test_check_asks_the_courier(short):
 
 
 # ---- a real courier ----
-
-class Running:
-    """`marketo courier` of a config."""
-
-    def __init__(self, conf, *args):
-        self.conf = conf
-        self.process = subprocess.Popen([MARKETO, "courier", "--config", conf.path, *args], stdin=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE)
-        self.path = os.path.join(conf.spool, "courier.sock")
-        end = time.monotonic() + 10
-        while not self._answers():
-            assert self.process.poll() is None and time.monotonic() < end, self.process.stderr.read()
-            time.sleep(0.01)
-
-    def _answers(self):
-        try:
-            wire.Client(self.path, role=wire.TOOL).close()
-            return True
-        except OSError:
-            return False
-
-    def stop(self):
-        """SIGTERM; returns the exit code."""
-        self.process.terminate()
-        code = self.process.wait(10)
-        self.process.stderr.close()
-        return code
-
 
 def test_courier_and_its_tools(marketo, short):
     conf = online(marketo, short, "batch_wait = 0")
