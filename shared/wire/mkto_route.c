@@ -113,6 +113,12 @@ static bool media_type_is_taken(struct mkto_slice content_type)
     return true;
 }
 
+static bool encoding_is_taken(struct mkto_slice encoding)
+{
+    const struct mkto_slice name = trim(encoding);
+    return name.len == 0 || equals_fold(name, "identity");
+}
+
 struct mkto_route_result mkto_route_check(const struct mkto_route_request *request)
 {
     struct mkto_route_result result = {call_of_path(request->path), MKTO_ANSWER_STORED, NULL};
@@ -121,7 +127,8 @@ struct mkto_route_result mkto_route_check(const struct mkto_route_request *reque
     } else if (!mkto_slice_is(request->method, "POST")) {
         result.answer = MKTO_ANSWER_BAD_METHOD;
         result.allow = "POST";
-    } else if (!media_type_is_taken(request->content_type)) {
+    } else if (!media_type_is_taken(request->content_type) ||
+               !encoding_is_taken(request->content_encoding)) {
         result.answer = MKTO_ANSWER_BAD_MEDIA_TYPE;
     } else if (request->content_length > request->max_body) {
         result.answer = MKTO_ANSWER_TOO_LARGE;

@@ -31,10 +31,11 @@ enum mkto_call {
 struct mkto_route_request {
     struct mkto_slice
         path; /* what follows the location's prefix: "v1/identify" or "/v1/identify" */
-    struct mkto_slice method;       /* "POST" */
-    struct mkto_slice content_type; /* absent is allowed: then it counts as application/json */
-    long long content_length;       /* -1 when unknown (chunked, HTTP/2) */
-    long long max_body;             /* bytes: the location's marketo_max_body */
+    struct mkto_slice method;           /* "POST" */
+    struct mkto_slice content_type;     /* absent is allowed: then it counts as application/json */
+    struct mkto_slice content_encoding; /* absent, empty or "identity"; others are refused */
+    long long content_length;           /* -1 when unknown (chunked, HTTP/2) */
+    long long max_body;                 /* bytes: the location's marketo_max_body */
 };
 
 struct mkto_route_result {
@@ -46,7 +47,7 @@ struct mkto_route_result {
 };
 
 /* application/json and text/plain, with any parameters, in any case, are taken; a charset other
- * than utf-8 is not. */
+ * than utf-8, or a compressed body, is not. */
 struct mkto_route_result mkto_route_check(const struct mkto_route_request *request);
 
 /* "identify", "track" …; "none" for values out of range. The word of the Segment spec, also its

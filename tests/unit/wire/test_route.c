@@ -92,6 +92,27 @@ static void media_types(void **state)
     }
 }
 
+static void encodings(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {NULL, "", "identity", "Identity", " identity "};
+    static const char *const refused[] = {"gzip", "x-gzip", "deflate", "br", "identity, gzip"};
+    struct mkto_route_request request = {
+        .path = MKTO_SLICE_LIT("v1/track"),
+        .method = MKTO_SLICE_LIT("POST"),
+        .content_length = 1,
+        .max_body = MKTO_BODY_DEFAULT,
+    };
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+        request.content_encoding = mkto_slice_str(taken[i]);
+        assert_int_equal(mkto_route_check(&request).answer, MKTO_ANSWER_STORED);
+    }
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        request.content_encoding = mkto_slice_str(refused[i]);
+        assert_int_equal(mkto_route_check(&request).answer, MKTO_ANSWER_BAD_MEDIA_TYPE);
+    }
+}
+
 static void lengths(void **state)
 {
     (void)state;
@@ -121,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths),       cmocka_unit_test(unknown_paths), cmocka_unit_test(methods),
         cmocka_unit_test(media_types), cmocka_unit_test(lengths),       cmocka_unit_test(names),
+        cmocka_unit_test(encodings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
