@@ -40,7 +40,9 @@ typedef struct {
 typedef struct {
     ngx_str_t config_file; /* absolute; "" when unset */
     ngx_flag_t spawn;
-    ngx_str_t program;                /* absolute; what spawn starts */
+    ngx_str_t program;    /* absolute; what spawn starts */
+    ngx_str_t spawn_file; /* where marketo_courier stands, or marketo_config without one */
+    ngx_uint_t spawn_line;
     ngx_str_t socket;                 /* absolute; "" when unset, until the end of http {} */
     ngx_array_t uses;                 /* of ngx_http_marketo_use_t * */
     const struct mkto_config *config; /* NULL when there is no marketo_config */

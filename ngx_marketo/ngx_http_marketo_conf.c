@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <unistd.h>
 
 #include "ngx_http_marketo.h"
@@ -28,6 +29,19 @@ void *ngx_http_marketo_create_loc_conf(ngx_conf_t *cf)
     return mlcf;
 }
 
+/* nginx looks at its own limit first, and answers with a page of HTML. */
+static void ngx_http_marketo_check_limit(ngx_conf_t *cf, const ngx_http_core_loc_conf_t *clcf,
+                                         const ngx_http_marketo_loc_conf_t *conf)
+{
+    const off_t limit = clcf->client_max_body_size; /* 0: none */
+    if (conf->use != NULL && !clcf->noname && limit != 0 && limit < (off_t)conf->max_body) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "MKTO0129 client_max_body_size, %O bytes, is lower than marketo_max_body, "
+                      "%uz, for \"marketo\" in %V:%ui",
+                      limit, conf->max_body, &conf->use->file, conf->use->line);
+    }
+}
+
 char *ngx_http_marketo_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     const ngx_http_marketo_loc_conf_t *prev = parent;
@@ -43,6 +57,7 @@ char *ngx_http_marketo_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->ack, prev->ack, MKTO_ACK_DISK);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, NGX_HTTP_MARKETO_TIMEOUT);
     ngx_conf_merge_size_value(conf->max_body, prev->max_body, MKTO_BODY_DEFAULT);
+    ngx_http_marketo_check_limit(cf, clcf, conf);
     return NGX_CONF_OK;
 }
 
@@ -54,6 +69,13 @@ static char *ngx_http_marketo_must_be_absolute(ngx_conf_t *cf, const ngx_str_t *
     return NGX_CONF_ERROR;
 }
 
+static void ngx_http_marketo_spawn_stands_here(const ngx_conf_t *cf,
+                                               ngx_http_marketo_main_conf_t *mmcf)
+{
+    mmcf->spawn_file = cf->conf_file->file.name;
+    mmcf->spawn_line = cf->conf_file->line;
+}
+
 char *ngx_http_marketo_set_config(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_marketo_main_conf_t *mmcf = conf;
@@ -63,6 +85,9 @@ char *ngx_http_marketo_set_config(ngx_conf_t *cf, ngx_command_t *cmd, void *conf
         return "is duplicate";
     }
     mmcf->config_file = args[1];
+    if (mmcf->spawn == NGX_CONF_UNSET) {
+        ngx_http_marketo_spawn_stands_here(cf, mmcf);
+    }
     return ngx_conf_full_name(cf->cycle, &mmcf->config_file, 1) == NGX_OK ? NGX_CONF_OK
                                                                           : NGX_CONF_ERROR;
 }
@@ -75,6 +100,7 @@ char *ngx_http_marketo_set_courier(ngx_conf_t *cf, ngx_command_t *cmd, void *con
     if (mmcf->spawn != NGX_CONF_UNSET) {
         return "is duplicate";
     }
+    ngx_http_marketo_spawn_stands_here(cf, mmcf);
     if (ngx_strcmp(args[1].data, "external") == 0 && cf->args->nelts == 2) {
         mmcf->spawn = 0;
         return NGX_CONF_OK;
@@ -141,6 +167,12 @@ char *ngx_http_marketo_set_use(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "\"location ^~ /mkto/ { marketo; }\"");
         return NGX_CONF_ERROR;
     }
+    if (clcf->name.len == 0 || clcf->name.data[clcf->name.len - 1] != '/') {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "MKTO0128 the location \"%V\" should end in \"/\": it takes pages like "
+                           "\"%Vx\" from the site",
+                           &clcf->name, &clcf->name);
+    }
     ngx_http_marketo_use_t *use = ngx_pcalloc(cf->pool, sizeof(*use));
     ngx_http_marketo_use_t **slot = ngx_array_push(&mmcf->uses);
     if (use == NULL || slot == NULL) {
@@ -194,6 +226,18 @@ static uid_t ngx_http_marketo_reader(const ngx_conf_t *cf)
     return ccf->user == (ngx_uid_t)NGX_CONF_UNSET_UINT ? (uid_t)-1 : ccf->user;
 }
 
+/* One mistake a line; `err` carries the first. */
+static void ngx_http_marketo_say_mistakes(ngx_conf_t *cf, const struct mkto_error *err,
+                                          const char *mistakes)
+{
+    const char *line = mistakes != NULL && *mistakes != '\0' ? mistakes : err->text;
+    while (*line != '\0') {
+        const size_t len = strcspn(line, "\n");
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "MKTO0123 %*s", len, line);
+        line += len + (line[len] == '\n');
+    }
+}
+
 static ngx_int_t ngx_http_marketo_read_config(ngx_conf_t *cf, ngx_http_marketo_main_conf_t *mmcf)
 {
     const struct mkto_config_options options = {
@@ -205,9 +249,18 @@ static ngx_int_t ngx_http_marketo_read_config(ngx_conf_t *cf, ngx_http_marketo_m
     if (cleanup == NULL) {
         return NGX_ERROR;
     }
-    mmcf->config = mkto_config_read((const char *)mmcf->config_file.data, &options, &err, NULL);
+    char *mistakes = NULL;
+    size_t len = 0;
+    FILE *all = open_memstream(&mistakes, &len);
+    mmcf->config = mkto_config_read((const char *)mmcf->config_file.data, &options, &err, all);
+    if (all != NULL) {
+        fclose(all);
+    }
     if (mmcf->config == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "MKTO0123 %s", err.text);
+        ngx_http_marketo_say_mistakes(cf, &err, mistakes);
+    }
+    free(mistakes);
+    if (mmcf->config == NULL) {
         return NGX_ERROR;
     }
     cleanup->handler = ngx_http_marketo_free_config;
@@ -244,7 +297,8 @@ static void ngx_http_marketo_check_program(ngx_conf_t *cf, const ngx_http_market
     if (mmcf->spawn && mmcf->uses.nelts > 0 &&
         access((const char *)mmcf->program.data, X_OK) != 0) {
         ngx_log_error(NGX_LOG_WARN, cf->log, ngx_errno,
-                      "MKTO0126 \"marketo_courier spawn\" cannot run \"%V\"", &mmcf->program);
+                      "MKTO0126 \"marketo_courier spawn\" cannot run \"%V\" in %V:%ui",
+                      &mmcf->program, &mmcf->spawn_file, mmcf->spawn_line);
     }
 }
 

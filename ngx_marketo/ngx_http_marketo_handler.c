@@ -60,6 +60,7 @@ static ngx_int_t ngx_http_marketo_send(const ngx_http_marketo_ctx_t *ctx)
     if (r->reading_body || ctx->answer == MKTO_ANSWER_TOO_LARGE) {
         r->keepalive = 0; /* the rest of the body is not worth reading */
     }
+    r->disable_not_modified = 1; /* If-Match would turn the answer to a stored event into 412 */
     r->headers_out.status = (ngx_uint_t)mkto_answer_status(ctx->answer);
     r->headers_out.content_length_n = (off_t)len;
     ngx_str_set(&r->headers_out.content_type, "application/json");
@@ -275,6 +276,21 @@ static struct mkto_slice ngx_http_marketo_path(const ngx_http_request_t *r, cons
     return cut ? MKTO_SLICE_NONE : path;
 }
 
+static struct mkto_slice ngx_http_marketo_encoding(const ngx_http_request_t *r)
+{
+    static const ngx_str_t name = ngx_string("content-encoding");
+    for (const ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL;
+         part = part->next) {
+        const ngx_table_elt_t *headers = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (ngx_http_marketo_is_header(&headers[i], &name)) {
+                return ngx_http_marketo_slice(headers[i].value);
+            }
+        }
+    }
+    return MKTO_SLICE_NONE;
+}
+
 ngx_int_t ngx_http_marketo_handler(ngx_http_request_t *r)
 {
     const ngx_http_marketo_loc_conf_t *mlcf =
@@ -284,6 +300,7 @@ ngx_int_t ngx_http_marketo_handler(ngx_http_request_t *r)
         .path = ngx_http_marketo_path(r, &mlcf->use->location->name),
         .method = ngx_http_marketo_slice(r->method_name),
         .content_type = type == NULL ? MKTO_SLICE_NONE : ngx_http_marketo_slice(type->value),
+        .content_encoding = ngx_http_marketo_encoding(r),
         .content_length = r->headers_in.content_length_n,
         .max_body = (long long)mlcf->max_body,
     };

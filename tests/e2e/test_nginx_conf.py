@@ -85,6 +85,15 @@ def test_mistake_in_marketo_conf(server):
     refused(server, "MKTO0123 %s:%d: batch_size: " % (server.conf.path, line))
 
 
+def test_every_mistake_in_marketo_conf(server):
+    server.conf["marketo"]["batch_size"] = "301"
+    server.conf["spool"]["keep_free"] = "much"
+    said = [line for line in refused(server).splitlines() if "MKTO0123" in line]
+    assert len(said) == 2, said
+    assert all("[emerg]" in line and "MKTO0123 %s:" % server.conf.path in line for line in said)
+    assert ": batch_size: " in said[0] and ": keep_free: " in said[1]
+
+
 def test_unknown_subscription(server):
     server.location(subscription="brand-b")
     said = refused(server, "MKTO0125 ", "[marketo brand-b]")
@@ -104,7 +113,7 @@ def test_secrets_belong_to_the_worker(server):
         prepare()
         os.chown(secret, 0, 0)
     server.prepare = take_away
-    refused(server, "MKTO0123 %s:" % server.conf.path, "rest_client_secret_file: uid ")
+    refused(server, "MKTO0123 %s:" % server.conf.path, "rest_client_secret_file: ", "may not read " + secret)
     server.courier = "external"  # then the server need not even see them
     accepted(server)
 
@@ -125,7 +134,29 @@ def test_program(server):
 
 def test_program_that_is_not_there_is_a_warning(server):
     amend(server, "spawn %s/marketo" % server.out, "spawn /nowhere/marketo")
-    assert '[warn]' in accepted(server) and "MKTO0126" in accepted(server)
+    said = accepted(server)
+    assert "[warn]" in said and "MKTO0126" in said and at(server, "marketo_courier ") in said
+
+
+@pytest.mark.parametrize("prefix,warned", [("/noslash", True), ("/slash/", False)])
+def test_location_without_a_slash_is_a_warning(server, prefix, warned):
+    server.text["nginx"] = "location ^~ %s { marketo; }\n" % prefix
+    said = accepted(server)
+    assert ("MKTO0128" in said) == warned
+    if warned:
+        assert at(server, "location ^~ /noslash") in said
+
+
+@pytest.mark.parametrize("limit,size,warned", [("999", "1000", True), ("1000", "1000", False), ("0", "1000", False), ("499k", None, True)])
+def test_lower_limit_of_nginx_is_a_warning(server, limit, size, warned):
+    own = "marketo_max_body %s;" % size if size else ""
+    server.text["nginx"] = "client_max_body_size %s;\nlocation /t/ { marketo; %s }\n" % (limit, own)
+    if size:
+        amend(server, "    marketo_courier", "    marketo_max_body %s;\n    marketo_courier" % size)
+    said = accepted(server)
+    assert ("MKTO0129" in said) == warned
+    if warned:
+        assert at(server, "location /t/") in said
 
 
 def test_spawn_is_the_default(server):

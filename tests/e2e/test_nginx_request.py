@@ -264,6 +264,7 @@ def test_blocks_in_the_location(server, fake):
 
 def test_the_prefix_ends_at_a_slash(server, fake):
     server.text["nginx"] = "location ^~ /short { marketo; } location ~ track$ { return 418; }"
+    server.announce("MKTO0128 ")
     server.start()
     assert server.post("track", b"{}", prefix="/short/").status == 200
     assert server.post("track", b"{}", prefix="/short").status == 404
