@@ -99,12 +99,21 @@ static int claim_fixup(request_rec *r)
 
 /* Answers */
 
+/* The answer tells of the event; it is no document of which a visitor could want a part. */
+static void forget_ranges(request_rec *r)
+{
+    apr_table_unset(r->headers_in, "Range");
+    apr_table_unset(r->headers_in, "Request-Range");
+    apr_table_unset(r->headers_in, "If-Range");
+}
+
 static int send_answer(request_rec *r, const struct marketo_reply *reply, const char *allow)
 {
     const struct mkto_slice body =
         reply->body.len > 0 ? reply->body : mkto_answer_body(reply->answer);
     const int retry_after =
         reply->retry_after > 0 ? reply->retry_after : mkto_answer_retry_after(reply->answer);
+    forget_ranges(r);
     apr_table_setn(r->notes, "marketo_verdict", mkto_answer_name(reply->answer));
     r->status = mkto_answer_status(reply->answer);
     ap_set_content_type(r, "application/json");
@@ -311,6 +320,17 @@ static int collect_event(struct collect *collect, enum mkto_call call, apr_size_
     return status != OK ? status : send_event(collect, &envelope);
 }
 
+/* mod_deflate takes it off while the body is read, if it was told to. */
+static struct mkto_slice encoding_left(const request_rec *r)
+{
+    for (const ap_filter_t *filter = r->input_filters; filter != NULL; filter = filter->next) {
+        if (ap_cstr_casecmp(filter->frec->name, "DEFLATE") == 0) {
+            return MKTO_SLICE_NONE;
+        }
+    }
+    return header(r, "Content-Encoding");
+}
+
 static int handle(request_rec *r)
 {
     struct collect collect = {.r = r, .dir = dir_of(r)};
@@ -323,6 +343,7 @@ static int handle(request_rec *r)
         .path = mkto_slice_str(path),
         .method = mkto_slice_str(r->method),
         .content_type = header(r, "Content-Type"),
+        .content_encoding = encoding_left(r),
         .content_length = content_length(r),
         .max_body = max,
     };

@@ -269,7 +269,10 @@ static const char *complaint(struct marketo_link *link, apr_pool_t *pool)
     if (!link->complained && atomic_load(&link->stopping) == STAY) {
         link->complained = true;
         if (link->socket.connect_error != 0) {
-            mkto_spawn_wanted(link->socket.connect_error, link->socket.path, &err);
+            const char *path = link->socket.path;
+            if (mkto_spawn_wanted(link->socket.connect_error, path, &err) != 0) {
+                mkto_error_set(&err, "nobody listens on %s; is the courier running?", path);
+            }
         }
         text = err.text[0] != '\0' ? err.text : mkto_client_reason(link->socket.client);
         text = apr_pstrdup(pool, text[0] != '\0' ? text : "it is connected and silent");

@@ -5,6 +5,7 @@
 
 #include "ap_mpm.h"
 #include "apr_fnmatch.h"
+#include "apr_lib.h"
 #include "apr_strings.h"
 #include "http_core.h"
 #include "http_request.h"
@@ -90,6 +91,7 @@ static const char *set_courier(cmd_parms *cmd, void *conf, const char *how, cons
     if (misplaced != NULL) {
         return misplaced;
     }
+    current->courier_at = cmd->directive;
     current->external = ap_cstr_casecmp(how, "external") == 0;
     if (current->external) {
         return program == NULL ? NULL : wrong(cmd, "external takes no program: others start it");
@@ -193,17 +195,32 @@ static const char *set_timeout(cmd_parms *cmd, void *conf, const char *text)
     return wrong_place(cmd);
 }
 
+/* As nginx writes sizes: bytes, or a number with k or m. Returns 0 for what is none. */
+static int parse_size(const char *text, int max)
+{
+    apr_off_t number;
+    char *end;
+    if (apr_strtoff(&number, text, &end, 10) != APR_SUCCESS || number < 1 || number > max) {
+        return 0;
+    }
+    const int unit = apr_tolower(*end);
+    if (unit == 'k' || unit == 'm') {
+        number *= unit == 'k' ? 1024 : 1024 * 1024;
+        end++;
+    }
+    return *end == '\0' && number <= max ? (int)number : 0;
+}
+
 static const char *set_max_body(cmd_parms *cmd, void *conf, const char *text)
 {
     struct marketo_dir *dir = conf;
-    apr_off_t bytes;
-    char *end;
-    if (apr_strtoff(&bytes, text, &end, 10) != APR_SUCCESS || *end != '\0' || bytes < 1 ||
-        bytes > MKTO_BODY_MAX) {
-        return apr_psprintf(cmd->pool, "MarketoMaxBody must be a number of bytes from 1 to %d",
+    const int bytes = parse_size(text, MKTO_BODY_MAX);
+    if (bytes == 0) {
+        return apr_psprintf(cmd->pool,
+                            "MarketoMaxBody must be a size from 1 to %d bytes, like 500k",
                             MKTO_BODY_MAX);
     }
-    dir->max_body = (int)bytes;
+    dir->max_body = bytes;
     return wrong_place(cmd);
 }
 
@@ -226,7 +243,7 @@ static const command_rec directives[] = {
     AP_INIT_TAKE1("MarketoTimeout", set_timeout, NULL, ANYWHERE,
                   "how long a call waits for the courier; default 5s"),
     AP_INIT_TAKE1("MarketoMaxBody", set_max_body, NULL, ANYWHERE,
-                  "largest body in bytes; default 512000"),
+                  "largest body, in bytes or like 500k; default 512000"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}
 };
 /* clang-format on */
@@ -310,17 +327,17 @@ static int check_names(apr_pool_t *ptemp)
 static int check_spawn(apr_pool_t *ptemp)
 {
     struct stat program;
+    const ap_directive_t *at = current->courier_at != NULL ? current->courier_at : current->file_at;
     if (ap_find_linked_module("mod_watchdog.c") == NULL) {
-        return refuse(current->file_at, "MarketoCourier spawn needs mod_watchdog; load it, or "
-                                        "start the courier yourself and set 'external'");
+        return refuse(at, "MarketoCourier spawn needs mod_watchdog; load it, or "
+                          "start the courier yourself and set 'external'");
     }
     if (stat(current->program, &program) != 0 || !S_ISREG(program.st_mode) ||
         (program.st_mode & 0111) == 0) {
-        return refuse(current->file_at,
-                      apr_psprintf(ptemp,
-                                   "%s is not a program: install it, or name it with "
-                                   "MarketoCourier",
-                                   current->program));
+        return refuse(at, apr_psprintf(ptemp,
+                                       "%s is not a program: install it, or name it with "
+                                       "MarketoCourier",
+                                       current->program));
     }
     return OK;
 }

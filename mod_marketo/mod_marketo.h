@@ -57,6 +57,7 @@ struct marketo_crowd;
 struct marketo {
     const char *file;                 /* MarketoConfig; NULL when unset */
     const ap_directive_t *file_at;    /* where it stands */
+    const ap_directive_t *courier_at; /* MarketoCourier; NULL when unset */
     bool external;                    /* MarketoCourier external */
     const char *program;              /* MarketoCourier spawn PROGRAM; absolute */
     const char *socket;               /* MarketoSocket; from check_config on never NULL */

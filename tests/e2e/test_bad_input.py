@@ -1,4 +1,5 @@
 """What is no tracking call: answered with the status and words of the table, by a worker that lives on, and never stored."""
+import gzip
 import json
 import re
 
@@ -131,6 +132,13 @@ def test_shape(shared, untouched, name):  # pylint: disable=unused-argument
     assert isinstance(reply.json["error"], str) and reply.json["error"]
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "identity, gzip"])
+def test_compressed(shared, untouched, encoding):  # pylint: disable=unused-argument
+    reply = shared.post("identify", gzip.compress(b'{"userId":"u"}'), {"Content-Encoding": encoding})
+    assert reply.status == 415
+    assert "not compressed" in reply.json["error"]
+
+
 def test_no_secret_in_the_words(shared, untouched):  # pylint: disable=unused-argument
     """The words name a place, not what stood there."""
     reply = shared.post("identify", b'{"userId":"someone@example.com","traits":{"email":5,,}}')
@@ -147,6 +155,7 @@ WITHIN = {
     "500 KB batch": ("batch", batch_of(512000)),
     "messageId of 100": ("track", {"userId": "u", "event": "e", "messageId": "m" * 100}),
     "batch of 2500": ("batch", b'{"batch":[%s]}' % b",".join([b'{"type":"track","event":"e","userId":"u"}'] * 2500)),
+    "identity": ("track", {"userId": "u", "event": "e"}),
     "no content type": ("track", {"userId": "u", "event": "e"}),
 }
 
@@ -163,7 +172,7 @@ def test_limits_are_within(server, name):
         reply = server.raw(b"POST /mkto/v1/track HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
                            % (len(data), data))[0]
     else:
-        reply = server.post(call, body)
+        reply = server.post(call, body, {"Content-Encoding": "identity"} if name == "identity" else None)
     assert reply.status == 200, reply
     assert reply.json["success"] is True
     assert server.status()["intake"]["accepted"] >= 1

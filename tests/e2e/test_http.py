@@ -1,4 +1,6 @@
 """Every way in which HTTP brings a body: each must arrive whole, once, and be answered."""
+import gzip
+import re
 import socket
 import struct
 import time
@@ -59,6 +61,48 @@ def test_errors_keep_the_connection(server, fake):
         assert talk.request("POST", "/mkto/v1/track", b"<x/>", {"Content-Type": "text/xml"}).status == 415
         assert talk.request("POST", "/mkto/v1/track", {"n": 2}).status == 200
     assert [event.json for event in fake.events] == [{"n": 2}]
+
+
+CONDITIONS = [
+    {"If-Match": '"x"'}, {"If-None-Match": "*"}, {"If-Unmodified-Since": "Mon, 01 Jan 2024 00:00:00 GMT"},
+    {"If-Modified-Since": "Mon, 01 Jan 2024 00:00:00 GMT"}, {"Range": "bytes=0-3"}, {"Request-Range": "bytes=0-3"},
+    {"Range": "bytes=900-"}, {"Range": "bytes=0-3", "If-Range": '"x"'},
+]
+
+
+def test_conditions_and_ranges_mean_nothing(server, fake):
+    """A stored event is answered 200, whole: anything else would have it sent again."""
+    server.start()
+    with server.talk() as talk:
+        for headers in CONDITIONS:
+            reply = talk.request("POST", "/mkto/v1/track", {"n": 1}, headers)
+            assert (reply.status, reply.body) == (200, b'{"success":true}'), headers
+            assert "content-range" not in reply.headers and "accept-ranges" not in reply.headers
+    assert len(fake.events) == len(CONDITIONS)
+
+
+@pytest.mark.servers("httpd-event")
+def test_body_that_httpd_takes_the_encoding_off(server, fake):
+    server.modules += ["filter", "deflate"]
+    server.location(text={"httpd": "SetInputFilter DEFLATE\n"})
+    server.location("/plain/")
+    server.start()
+    body = gzip.compress(b'{"n":1}')
+    assert server.post("track", body, {"Content-Encoding": "gzip"}).status == 200
+    assert server.post("track", body, {"Content-Encoding": "gzip"}, prefix="/plain/").status == 415
+    assert [event.json for event in fake.events] == [{"n": 1}]
+
+
+@pytest.mark.servers("httpd-event", "httpd-prefork")
+def test_nobody_listens(server):
+    """The log names the socket, and what to look at."""
+    server.courier = "external"
+    server.location(timeout="300ms")
+    words = "MKTO0106 no answer from the courier: nobody listens on %s; is the courier running?" % server.conf.socket
+    server.announce(re.escape(words))
+    server.start()
+    assert server.post("track", {"n": 1}).status == 503
+    assert words in server.read(server.log)
 
 
 def test_pipeline(server, fake):

@@ -122,7 +122,7 @@ def test_secret_of_another_user(server):
     server.prepare()
     os.chown(os.path.join(server.directory, "rest.secret"), 0, 0)
     prepare, server.prepare = server.prepare, lambda: None
-    refused(server, "rest_client_secret_file: uid", "may not read it")
+    refused(server, "rest_client_secret_file: ", "may not read %s" % os.path.join(server.directory, "rest.secret"))
     server.prepare = prepare
     server.courier = "external"
     server.prepare()
@@ -142,7 +142,8 @@ def test_length_of_the_socket(server, size, good):
 
 
 @pytest.mark.parametrize("value, good", [("1", True), (str(BODY_MAX), True), (str(BODY_MAX + 1), False), ("0", False), ("-1", False),
-                                         ("1k", False)])
+                                         ("1k", True), ("500K", True), ("1024k", True), ("1025k", False), ("1m", True), ("2m", False),
+                                         ("0k", False), ("k", False), ("1kb", False), ("1g", False), ("9223372036854775807k", False)])
 def test_max_body(server, value, good):
     server.location(max_body='"%s"' % value)
     accepted(server) if good else refused(server, "MarketoMaxBody", "from 1 to 1048576")
@@ -168,7 +169,11 @@ def test_ack(server, value, good):
 ])
 def test_courier(server, value, words):
     amend(server, ("MarketoCourier spawn %s/marketo" % server.out, "MarketoCourier " + value))
-    accepted(server) if words is None else refused(server, words, "httpd.conf")
+    if words is None:
+        accepted(server)
+    else:
+        said = refused(server, words, "httpd.conf")
+        assert "is not a program" not in words or at(server, "MarketoCourier ") in said
 
 
 COLLECT = "MarketoCollect On\n"
