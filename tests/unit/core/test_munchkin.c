@@ -98,6 +98,26 @@ static void g2_bare_root(void **state)
                                 "&_mchQp=");
 }
 
+/* As a browser with Munchkin 164 was recorded sending it (contract A3, "ground truth"). */
+static void as_recorded(void **state)
+{
+    const struct mkto_subscription other = {.name = "",
+                                            .munchkin_id = "356-YFG-389",
+                                            .munchkin_endpoint =
+                                                "https://356-yfg-389.mktoresp.com"};
+    struct mkto_visit visit = page("/", "");
+    struct mkto_http_request request;
+    visit.host = "k6.io";
+    visit.token = "_mch-k6.io-85eeb125bfe067a6385b1724380af3c4";
+    visit.at_ms = 1741098586131;
+    mkto_munchkin_visit(&other, &visit, &request, *state);
+    assert_string_equal(request.url,
+                        "https://356-yfg-389.mktoresp.com/webevents/visitWebPage?"
+                        "_mchNc=1741098586131&_mchCn=&_mchId=356-YFG-389"
+                        "&_mchTk=_mch-k6.io-85eeb125bfe067a6385b1724380af3c4&_mchHo=k6.io&_mchPo="
+                        "&_mchRu=%2F&_mchPc=https%3A&_mchVr=164&_mchEcid=&_mchHa=&_mchRe=&_mchQp=");
+}
+
 static void g3_api_visit(void **state)
 {
     struct mkto_visit visit = page("/Football/Team/Seahawks", "defense=legion_of_boom&qb=wilson");
@@ -394,6 +414,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(g1_page_load),
         cmocka_unit_test(g2_bare_root),
+        cmocka_unit_test(as_recorded),
         cmocka_unit_test(g3_api_visit),
         cmocka_unit_test(g4_track),
         cmocka_unit_test(g6_options),
