@@ -1,5 +1,8 @@
 #include "mkto_config_check.h"
 
+#include <unistd.h>
+
+#include "mkto_config_access.h"
 #include "mkto_config_secret.h"
 
 #define RESERVE_SHARE 10 /* calls_reserve, when not set, is at most a tenth of calls_per_day */
@@ -243,6 +246,22 @@ static void check_socket(struct mkto_config_draft *draft)
     }
 }
 
+/* The courier reads the file itself, as its own user. */
+static void check_own_file(struct mkto_config_draft *draft,
+                           const struct mkto_config_options *options)
+{
+    struct mkto_error reason = MKTO_ERROR_INIT;
+
+    if (options->skip_secret_files || options->reader == (uid_t)-1 ||
+        options->reader == geteuid()) {
+        return;
+    }
+    if (mkto_config_access(draft->config->file, options->reader, MKTO_CONFIG_ACCESS_READ,
+                           &reason) != 0) {
+        add(draft, 0, NULL, reason.text);
+    }
+}
+
 void mkto_config_check(struct mkto_config_draft *draft, const struct mkto_config_options *options)
 {
     struct mkto_config *config = draft->config;
@@ -256,6 +275,7 @@ void mkto_config_check(struct mkto_config_draft *draft, const struct mkto_config
     if (draft->subscription_count == 0) {
         add(draft, 0, NULL, "there is no [marketo] section");
     }
+    check_own_file(draft, options);
     check_field_sections(draft);
     check_socket(draft);
     config->subscriptions = draft->subscriptions;

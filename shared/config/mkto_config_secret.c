@@ -2,17 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "mkto_config.h"
-
-#define GROUPS_MAX 256      /* groups of a reader that are looked at */
-#define PASSWD_BUFFER 16384 /* bytes for a passwd entry */
+#include "mkto_config_access.h"
 
 /* The file that counts, and whether the rules on its mode hold. */
 struct place {
@@ -65,88 +61,49 @@ static const char *errno_words(int error)
 }
 
 /* What holds for the file whoever reads it. */
-static int check_kind(const struct stat *st, bool secret, bool kept, struct mkto_error *err)
+static int check_kind(const struct stat *st, bool secret, const struct place *place,
+                      struct mkto_error *err)
 {
     if (!S_ISREG(st->st_mode)) {
-        return mkto_error_set(err, "it is not a regular file");
+        return mkto_error_set(err, "%s is not a regular file", place->file);
     }
     if (!secret) {
         return 0;
     }
-    if (!kept && (st->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return mkto_error_set(err, "it is writable by group or other (mode %04o)",
-                              (unsigned)st->st_mode & 07777u);
+    if (!place->kept && (st->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        return mkto_error_set(err, "%s is writable by group or other (mode %04o): chmod 0640 it",
+                              place->file, (unsigned)st->st_mode & 07777u);
     }
-    if (!kept && (st->st_mode & S_IROTH) != 0) {
-        return mkto_error_set(err, "it is readable by everybody (mode %04o)",
-                              (unsigned)st->st_mode & 07777u);
+    if (!place->kept && (st->st_mode & S_IROTH) != 0) {
+        return mkto_error_set(err, "%s is readable by everybody (mode %04o): chmod 0640 it",
+                              place->file, (unsigned)st->st_mode & 07777u);
     }
     if (st->st_size == 0) {
-        return mkto_error_set(err, "it is empty");
+        return mkto_error_set(err, "%s is empty", place->file);
     }
     if (st->st_size > MKTO_CONFIG_SECRET_MAX) {
-        return mkto_error_set(err, "it has %lld bytes; a secret has at most %d",
+        return mkto_error_set(err, "%s has %lld bytes; a secret has at most %d", place->file,
                               (long long)st->st_size, MKTO_CONFIG_SECRET_MAX);
     }
     return 0;
 }
 
-static bool is_in_group(const struct passwd *passwd, gid_t group)
+static int check_reader(const struct place *place, uid_t reader, struct mkto_error *err)
 {
-    gid_t groups[GROUPS_MAX];
-    int count = GROUPS_MAX;
-
-    if (getgrouplist(passwd->pw_name, passwd->pw_gid, groups, &count) < 0) {
-        return true; /* in more groups than are looked at: not known, so no complaint */
-    }
-    for (int i = 0; i < count; i++) {
-        if (groups[i] == group) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* May another uid read the file, by owner, group and other bits? */
-static bool may_read(const struct stat *st, uid_t reader)
-{
-    char buffer[PASSWD_BUFFER];
-    struct passwd passwd;
-    struct passwd *found = NULL;
-
-    if (reader == 0) {
-        return true;
-    }
-    if (st->st_uid == reader) {
-        return (st->st_mode & S_IRUSR) != 0;
-    }
-    if (getpwuid_r(reader, &passwd, buffer, sizeof(buffer), &found) == 0 && found != NULL &&
-        is_in_group(found, st->st_gid)) {
-        return (st->st_mode & S_IRGRP) != 0;
-    }
-    return (st->st_mode & S_IROTH) != 0;
-}
-
-static int check_reader(const struct place *place, const struct stat *st, uid_t reader,
-                        struct mkto_error *err)
-{
-    bool readable;
-
-    if (reader == (uid_t)-1) {
+    /* Kept files may be opened to the service in ways that no mode shows. */
+    if (reader == (uid_t)-1 || (place->kept && reader != geteuid())) {
         return 0;
     }
-    if (reader == geteuid()) {
-        readable = faccessat(AT_FDCWD, place->file, R_OK, AT_EACCESS) == 0;
-    } else {
-        /* Kept files may be opened to the service by an access list, which a mode does not show. */
-        readable = place->kept || may_read(st, reader);
+    return mkto_config_access(place->file, reader, MKTO_CONFIG_ACCESS_READ, err);
+}
+
+/* Why it cannot be looked at: the directory that is closed, when there is one. */
+static int check_missing(const struct place *place, uid_t reader, int error, struct mkto_error *err)
+{
+    if (error == EACCES && mkto_config_access_parents(place->file, reader, err) != 0) {
+        return -1;
     }
-    if (!readable) {
-        return mkto_error_set(err, "uid %ld may not read it (owner %ld, group %ld, mode %04o)",
-                              (long)reader, (long)st->st_uid, (long)st->st_gid,
-                              (unsigned)st->st_mode & 07777u);
-    }
-    return 0;
+    return mkto_error_set(err, "%s: %s", place->file, errno_words(error));
 }
 
 static int check(const char *file, uid_t reader, bool secret, struct mkto_error *err)
@@ -162,12 +119,12 @@ static int check(const char *file, uid_t reader, bool secret, struct mkto_error 
         if (errno == EACCES && reader != geteuid()) {
             return 0;
         }
-        return mkto_error_set(err, "%s", errno_words(errno));
+        return check_missing(&place, reader, errno, err);
     }
-    if (check_kind(&st, secret, place.kept, err) != 0) {
+    if (check_kind(&st, secret, &place, err) != 0) {
         return -1;
     }
-    return check_reader(&place, &st, reader, err);
+    return check_reader(&place, reader, err);
 }
 
 int mkto_config_secret_check(const char *file, uid_t reader, struct mkto_error *err)
@@ -203,7 +160,8 @@ static ssize_t read_all(int fd, char *out, size_t size)
 }
 
 /* Length of the secret without its newline; -1 when it is no single line of text. */
-static long trim_secret(const char *text, size_t len, struct mkto_error *err)
+static long trim_secret(const char *text, size_t len, const struct place *place,
+                        struct mkto_error *err)
 {
     if (len > 0 && text[len - 1] == '\n') {
         len--;
@@ -212,40 +170,40 @@ static long trim_secret(const char *text, size_t len, struct mkto_error *err)
         len--;
     }
     if (len == 0) {
-        return mkto_error_set(err, "it is empty");
+        return mkto_error_set(err, "%s is empty", place->file);
     }
     if (memchr(text, '\n', len) != NULL || memchr(text, '\0', len) != NULL) {
-        return mkto_error_set(err, "it must hold one line of text");
+        return mkto_error_set(err, "%s must hold one line of text", place->file);
     }
     return (long)len;
 }
 
-static long read_secret(int fd, bool kept, char *out, size_t size, struct mkto_error *err)
+static long read_secret(int fd, const struct place *place, char *out, size_t size,
+                        struct mkto_error *err)
 {
     struct stat st;
     ssize_t len;
 
     if (fstat(fd, &st) != 0) {
-        return mkto_error_set(err, "%s", errno_words(errno));
+        return mkto_error_set(err, "%s: %s", place->file, errno_words(errno));
     }
-    if (check_kind(&st, true, kept, err) != 0) {
+    if (check_kind(&st, true, place, err) != 0) {
         return -1;
     }
     if ((size_t)st.st_size > size) {
-        return mkto_error_set(err, "it has %lld bytes; there is room for %zu",
+        return mkto_error_set(err, "%s has %lld bytes; there is room for %zu", place->file,
                               (long long)st.st_size, size);
     }
     len = read_all(fd, out, size);
     if (len < 0) {
-        return mkto_error_set(err, "%s", errno_words(errno));
+        return mkto_error_set(err, "%s: %s", place->file, errno_words(errno));
     }
-    return trim_secret(out, (size_t)len, err);
+    return trim_secret(out, (size_t)len, place, err);
 }
 
 long mkto_config_secret(const char *file, char *out, size_t size, struct mkto_error *err)
 {
     struct place place = {.kept = false};
-    struct mkto_error reason = MKTO_ERROR_INIT;
     long len;
     int fd;
 
@@ -256,10 +214,7 @@ long mkto_config_secret(const char *file, char *out, size_t size, struct mkto_er
     if (fd < 0) {
         return mkto_error_set(err, "%s: %s", place.file, errno_words(errno));
     }
-    len = read_secret(fd, place.kept, out, size, &reason);
+    len = read_secret(fd, &place, out, size, err);
     close(fd);
-    if (len < 0) {
-        return mkto_error_set(err, "%s: %s", place.file, reason.text);
-    }
     return len;
 }
