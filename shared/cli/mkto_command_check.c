@@ -152,7 +152,7 @@ static int check(const char *file, uid_t reader, bool online, struct mkto_findin
         return access(file, R_OK) == 0 ? rc : MKTO_EXIT_COULD_NOT;
     }
     mkto_inspect_secrets(config, reader, findings);
-    mkto_inspect_spool(config, findings);
+    mkto_inspect_spool(config, reader, findings);
     mkto_inspect_socket(config, findings);
     if (online) {
         mkto_probe(config, findings);

@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "mkto_config_access.h"
 #include "mkto_inquiry.h"
 #include "mkto_layout.h"
 #include "mkto_spool.h"
@@ -58,7 +59,7 @@ static const char *user_name(uid_t uid, apr_pool_t *pool)
 {
     const struct passwd *passwd = getpwuid(uid);
 
-    return passwd == NULL ? apr_psprintf(pool, "uid %ld", (long)uid)
+    return passwd == NULL ? apr_psprintf(pool, "%ld", (long)uid)
                           : apr_pstrdup(pool, passwd->pw_name);
 }
 
@@ -179,15 +180,40 @@ static void inspect_directory(const struct mkto_config *config, const struct sta
     inspect_database(config, st->st_uid, about, findings);
 }
 
-void mkto_inspect_spool(const struct mkto_config *config, struct mkto_findings *findings)
+/* May the courier make the directory, below the nearest that is there? */
+static void inspect_missing(const char *path, uid_t user, const char *about,
+                            struct mkto_findings *findings)
+{
+    const char *above = path;
+    struct mkto_error err = MKTO_ERROR_INIT;
+    struct stat st;
+
+    do {
+        const char *slash = strrchr(above, '/');
+
+        above = slash == NULL || slash == above
+                    ? "/"
+                    : apr_pstrmemdup(findings->pool, above, (size_t)(slash - above));
+    } while (strcmp(above, "/") != 0 && stat(above, &st) != 0 && errno == ENOENT);
+    if (mkto_config_access(above, user, MKTO_CONFIG_ACCESS_WRITE | MKTO_CONFIG_ACCESS_ENTER,
+                           &err) == 0) {
+        mkto_finding_add(findings, MKTO_FINDING_NOTE, about, "not there; the courier makes it");
+    } else {
+        mkto_finding_add(findings, MKTO_FINDING_MISTAKE, about,
+                         "not there, and %s: install -d -o %s -m 0700 %s", err.text,
+                         user_name(user, findings->pool), path);
+    }
+}
+
+void mkto_inspect_spool(const struct mkto_config *config, uid_t user,
+                        struct mkto_findings *findings)
 {
     const char *about = apr_pstrcat(findings->pool, "spool ", config->spool_path, NULL);
     struct stat st;
 
     if (stat(config->spool_path, &st) != 0) {
         if (errno == ENOENT) {
-            mkto_finding_add(findings, MKTO_FINDING_NOTE, about,
-                             "not there; the courier makes it if its user may");
+            inspect_missing(config->spool_path, user, about, findings);
         } else {
             mkto_finding_add(findings, MKTO_FINDING_WARNING, about, "this user cannot look at it");
         }
@@ -218,6 +244,7 @@ void mkto_inspect_socket(const struct mkto_config *config, struct mkto_findings 
     const char *about = apr_pstrcat(findings->pool, "socket ", config->socket, NULL);
     struct mkto_error err = MKTO_ERROR_INIT;
     struct mkto_inquiry *inquiry;
+    size_t len = strlen(config->socket);
     apr_pool_t *pool;
 
     if (apr_pool_create(&pool, findings->pool) != APR_SUCCESS) {
@@ -230,7 +257,12 @@ void mkto_inspect_socket(const struct mkto_config *config, struct mkto_findings 
     case MKTO_INQUIRY_NOBODY:
         mkto_finding_add(findings, MKTO_FINDING_NOTE, about, "no courier answers");
         break;
-    default: mkto_finding_add(findings, MKTO_FINDING_WARNING, about, "%s", err.text); break;
+    default:
+        if (strncmp(err.text, config->socket, len) == 0 && err.text[len] == ':') {
+            about = "socket"; /* the reason names the path */
+        }
+        mkto_finding_add(findings, MKTO_FINDING_WARNING, about, "%s", err.text);
+        break;
     }
     apr_pool_destroy(pool);
 }

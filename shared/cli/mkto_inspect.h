@@ -11,7 +11,9 @@
 
 void mkto_inspect_secrets(const struct mkto_config *config, uid_t reader,
                           struct mkto_findings *findings);
-void mkto_inspect_spool(const struct mkto_config *config, struct mkto_findings *findings);
+/* user: who the courier runs as. */
+void mkto_inspect_spool(const struct mkto_config *config, uid_t user,
+                        struct mkto_findings *findings);
 void mkto_inspect_socket(const struct mkto_config *config, struct mkto_findings *findings);
 
 #endif

@@ -216,7 +216,8 @@ static void probe_rest(struct probe *probe)
     mkto_rest_read(answer.body, &result, probe->pool);
     if (result.token == NULL) {
         mkto_finding_add(probe->findings, MKTO_FINDING_MISTAKE, probe->about,
-                         "client id and secret are not taken: %s",
+                         "client id and secret are not taken: %s; look at rest_client_id and "
+                         "rest_client_secret_file",
                          words_of(&answer, &result, probe->pool));
         return;
     }
@@ -251,7 +252,9 @@ static void probe_soap(struct probe *probe)
                          "2026-07-31; use api = rest",
                          answer.status);
     } else if (!result.call.ok) {
-        mkto_finding_add(probe->findings, MKTO_FINDING_MISTAKE, probe->about, "refused: %s",
+        mkto_finding_add(probe->findings, MKTO_FINDING_MISTAKE, probe->about,
+                         "refused: %s; look at soap_user_id and "
+                         "soap_encryption_key_file",
                          words_of(&answer, &result, probe->pool));
     } else {
         mkto_finding_add(probe->findings, MKTO_FINDING_FINE, probe->about,

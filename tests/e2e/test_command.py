@@ -4,9 +4,12 @@ The `marketo` command: how it is used, check, hash. No web server takes part.
 import hashlib
 import json
 import os
+import pathlib
 import re
+import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -14,6 +17,14 @@ from command import MARKETO, ROOT, Conf, online, run
 from marketo_sandbox import Sandbox
 
 JAVA = {"type": "identify", "userId": "hj2kf92ds212", "traits": {"email": "tom@example.com", "name": "Tom Smykowski"}}
+
+
+@pytest.fixture(name="tmp_path")
+def open_path():
+    """Not pytest's own: nobody else may enter what is above that."""
+    with tempfile.TemporaryDirectory(prefix="marketo-") as directory:
+        os.chmod(directory, 0o755)
+        yield pathlib.Path(directory)
 
 
 @pytest.fixture(name="conf")
@@ -110,17 +121,18 @@ def test_check_without_config(tmp_path):
 def test_check_secret_that_everybody_reads(conf):
     os.chmod(conf.file("rest.secret"), 0o644)
     out, _ = run("check", "--config", conf.path, code=1)
-    assert conf.path + ":6: rest_client_secret_file: it is readable by everybody (mode 0644)" in out
+    assert "%s:6: rest_client_secret_file: %s is readable by everybody (mode 0644): chmod 0640 it" % (
+        conf.path, conf.file("rest.secret")) in out
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask for another user")
 def test_check_for_another_user(conf):
     out, _ = run("check", "--config", conf.path, "--user", "nobody", code=1)
-    assert re.search(r"rest_client_secret_file: uid \d+ may not read it \(owner 0, group 0, mode 0600\)", out)
+    assert re.search(r"rest_client_secret_file: nobody \(uid \d+\) may not (enter|read) /\S+ \(owner root \(uid 0\), ", out)
     conf.make_spool()
     os.chown(conf.file("soap.key"), 0, 0)
     out, _ = run("check", "--config", conf.path, code=1)
-    assert "uid 65534 may not read it" in out
+    assert re.search(r"nobody \(uid 65534\) may not (enter|read) /", out)
     assert "there is no user polka" in run("check", "--config", conf.path, "--user", "polka", code=3)[1]
 
 
@@ -258,3 +270,16 @@ def test_hash_of_a_service(conf, tmp_path):
     (credentials / "munchkin.key").write_text("other\n")
     out, _ = run("hash", "--config", conf.path, "a@b.c", env={"CREDENTIALS_DIRECTORY": str(credentials)})
     assert out == hashlib.sha1(b"othera@b.c").hexdigest() + "\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask for another user")
+def test_check_of_a_spool_that_cannot_be_made(conf):
+    with open(conf.path, encoding="utf-8") as f:
+        text = f.read()
+    conf.write(re.sub(r"(?m)^path = .*", "path = /var/lib/mkto-none/spool", text))
+    for name in ("rest.secret", "soap.key", "munchkin.key"):
+        if os.path.exists(conf.file(name)):
+            shutil.chown(conf.file(name), "nobody")
+    out, _ = run("check", "--config", conf.path, "--user", "nobody", code=1)
+    assert "nobody (uid 65534) may not write to /var/lib (owner root " in out
+    assert "install -d -o nobody -m 0700 /var/lib/mkto-none/spool" in out
