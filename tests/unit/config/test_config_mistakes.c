@@ -283,11 +283,13 @@ static void test_secret_files_have_lines(void **state)
     (void)state;
     write_conf(REST "ca_file = /nowhere/ca\n", strlen(REST "ca_file = /nowhere/ca\n"));
     assert_null(mkto_config_read(CONF, &options, &err, NULL));
-    assert_string_equal(err.text, CONF ":4: rest_client_secret_file: /nowhere/secret: there is no such file");
+    assert_string_equal(err.text,
+                        CONF ":4: rest_client_secret_file: /nowhere/secret: there is no such file");
     write_conf(REST, strlen(REST));
     memset(&err, 0, sizeof(err));
     assert_null(mkto_config_read(CONF, NULL, &err, NULL));
-    assert_string_equal(err.text, CONF ":4: rest_client_secret_file: /nowhere/secret: there is no such file");
+    assert_string_equal(err.text,
+                        CONF ":4: rest_client_secret_file: /nowhere/secret: there is no such file");
 }
 
 static void test_near(void **state)
