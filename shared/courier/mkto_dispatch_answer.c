@@ -260,16 +260,17 @@ static void retry(const struct hearing *hearing, struct parcel *parcel,
 /* ---- never ---- */
 
 /* Of several merged events one may be the cause: fewer go together until it is alone. */
+static void halve(const struct hearing *hearing, const struct parcel *parcel)
+{
+    lane_of(hearing, parcel)->limit = (uint16_t)(parcel->taken / 2);
+    mkto_dispatch_put_back(hearing->dispatch, parcel->lane);
+}
+
 static void dead(const struct hearing *hearing, struct parcel *parcel,
                  const struct mkto_verdict_decision *decision, const struct mkto_result *record)
 {
     struct mkto_lane *lane = lane_of(hearing, parcel);
 
-    if (parcel->taken > 1) {
-        lane->limit = (uint16_t)(parcel->taken / 2);
-        mkto_dispatch_put_back(hearing->dispatch, parcel->lane);
-        return;
-    }
     lane->limit = 0;
     lane->due = 0;
     for (unsigned i = 0; i < parcel->ref_count; i++) {
@@ -320,30 +321,42 @@ static void renew(const struct hearing *hearing)
 
 /* ---- a verdict on one record ---- */
 
+/* What a verdict comes to for one record: of a call that cannot be split further, or whose fields
+ * cannot be left out, the record itself is meant. */
+static enum mkto_verdict_kind kind_of(const struct hearing *hearing,
+                                      const struct mkto_verdict_decision *decision)
+{
+    if (decision->kind == MKTO_VERDICT_SPLIT) {
+        return decision->alone;
+    }
+    if (decision->kind == MKTO_VERDICT_STRIP && !mkto_dispatch_refuse(hearing->errand, decision)) {
+        return MKTO_VERDICT_DEAD;
+    }
+    return decision->kind;
+}
+
 static void judge_record(const struct hearing *hearing, struct parcel *parcel,
                          const struct mkto_verdict_decision *decision,
                          const struct mkto_result *record)
 {
-    enum mkto_verdict_kind kind =
-        decision->kind == MKTO_VERDICT_SPLIT ? decision->alone : decision->kind;
+    struct mkto_verdict_decision own = *decision;
 
-    tell(hearing, parcel, decision, record);
-    count_error(hearing, decision, code_of(hearing, record));
-    switch (kind) {
+    own.kind = kind_of(hearing, decision);
+    count_error(hearing, &own, code_of(hearing, record));
+    if (own.kind == MKTO_VERDICT_DEAD && parcel->taken > 1) {
+        own.kind = MKTO_VERDICT_SPLIT;
+    }
+    tell(hearing, parcel, &own, record);
+    switch (own.kind) {
     case MKTO_VERDICT_DELIVERED: delivered(hearing, parcel, record); return;
     case MKTO_VERDICT_PAUSE:
-        pause_api(hearing, decision, record);
+        pause_api(hearing, &own, record);
         mkto_dispatch_put_back(hearing->dispatch, parcel->lane);
         return;
-    case MKTO_VERDICT_STRIP:
-        if (mkto_dispatch_refuse(hearing->errand, decision)) {
-            mkto_dispatch_put_back(hearing->dispatch, parcel->lane);
-            return;
-        }
-        dead(hearing, parcel, decision, record);
-        return;
-    case MKTO_VERDICT_DEAD: dead(hearing, parcel, decision, record); return;
-    default: retry(hearing, parcel, decision, record);
+    case MKTO_VERDICT_STRIP: mkto_dispatch_put_back(hearing->dispatch, parcel->lane); return;
+    case MKTO_VERDICT_SPLIT: halve(hearing, parcel); return;
+    case MKTO_VERDICT_DEAD: dead(hearing, parcel, &own, record); return;
+    default: retry(hearing, parcel, &own, record);
     }
 }
 
