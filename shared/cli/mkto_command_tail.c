@@ -52,15 +52,36 @@ static void print_word(const char *text)
     }
 }
 
-/* 2026-01-02T03:04:05.678Z lead 1a2b3c4d rest retry lock 20106 "…" (2 events, attempt 3, 35 ms) */
-static void print_line(const struct mkto_json *root)
+/* An event has no answer of Marketo's. */
+static void print_end(const struct mkto_json *root)
 {
-    int64_t code = number_of(root, "code");
     int64_t events = number_of(root, "events");
     int64_t attempts = number_of(root, "attempts");
 
+    if (mkto_json_get(root, "ms") == NULL) {
+        putchar('\n');
+        return;
+    }
+    fputs(" (", stdout);
+    if (events > 1) {
+        printf("%" PRId64 " events, ", events);
+    }
+    if (attempts > 1) {
+        printf("attempt %" PRId64 ", ", attempts);
+    }
+    printf("%" PRId64 " ms)\n", number_of(root, "ms"));
+}
+
+/* 2026-01-02T03:04:05.678Z site identify event 1a2b3c4d accepted
+ * 2026-01-02T03:04:06.789Z site identify lead 1a2b3c4d rest retry lock 20106 … (2 events, 35 ms) */
+static void print_line(const struct mkto_json *root)
+{
+    int64_t code = number_of(root, "code");
+
     print_time(number_of(root, "time"));
     print_word(text_of(root, "subscription"));
+    print_word(text_of(root, "source"));
+    print_word(text_of(root, "call"));
     print_word(text_of(root, "type"));
     print_word(text_of(root, "lead"));
     print_word(text_of(root, "api"));
@@ -70,14 +91,17 @@ static void print_line(const struct mkto_json *root)
         printf(" %" PRId64, code);
     }
     print_word(text_of(root, "text"));
-    fputs(" (", stdout);
-    if (events > 1) {
-        printf("%" PRId64 " events, ", events);
+    print_end(root);
+}
+
+static void print_text(const struct mkto_json *root)
+{
+    if (mkto_slice_is(mkto_json_string(mkto_json_get(root, "type")), "lost")) {
+        printf("%" PRId64 " lines were lost: they came faster than they were read\n",
+               number_of(root, "lines"));
+        return;
     }
-    if (attempts > 1) {
-        printf("attempt %" PRId64 ", ", attempts);
-    }
-    printf("%" PRId64 " ms)\n", number_of(root, "ms"));
+    print_line(root);
 }
 
 static bool tell(void *ctx, struct mkto_slice text, bool last)
@@ -92,7 +116,7 @@ static bool tell(void *ctx, struct mkto_slice text, bool last)
         mkto_json_get(root, "type") == NULL) {
         mkto_command_line(text);
     } else {
-        print_line(root);
+        print_text(root);
     }
     apr_pool_clear(following->pool);
     fflush(stdout);
@@ -156,10 +180,13 @@ static int run(const struct mkto_command *self, int argc, char **argv, apr_pool_
 const struct mkto_command mkto_command_tail = {
     "tail",
     "[--config FILE] [--socket PATH] [--count N] [--json]",
-    "each verdict as it falls",
-    "Prints a line for each delivery as Marketo answers it: time, kind, lead (the first\n"
-    "digits of its hash), API, verdict, what Marketo said, and in how many ms. It goes\n"
-    "on until Ctrl-C, --count or the end of the courier (exit code 3). Only root and\n"
-    "the courier's own user may listen; a listener that does not keep up loses lines.\n",
+    "each event and each verdict as it falls",
+    "Prints a line for each event as it is taken (or filtered, rejected, known already):\n"
+    "time, source, type, lead (the first digits of its hash), what became of it; and a\n"
+    "line for each delivery as Marketo answers it: the same of the first of its events,\n"
+    "kind, API, verdict, what Marketo said, and in how many ms. The source is the name of\n"
+    "its write key in [sources], else browser or server. It goes on until Ctrl-C, --count\n"
+    "or the end of the courier (exit code 3). Only root and the courier's own user may\n"
+    "listen; a listener that does not keep up loses lines, and is told how many.\n",
     run,
 };

@@ -6,6 +6,7 @@
 
 #include "mkto_lanes.h"
 #include "mkto_person.h"
+#include "mkto_sender.h"
 #include "mkto_tally.h"
 #include "mkto_utf8.h"
 
@@ -172,6 +173,7 @@ static struct mkto_note letter_note(const struct mkto_spool_dead *row,
     mkto_note_bool(&note, "damaged", envelope == NULL);
     if (envelope != NULL) {
         mkto_note_text(&note, "type", mkto_call_name(envelope->call));
+        mkto_note_text(&note, "source", mkto_sender_word(envelope, pool));
         mkto_note_number(&note, "received", envelope->received_ms);
     }
     return note;

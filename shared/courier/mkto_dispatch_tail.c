@@ -5,6 +5,7 @@
 #include "mkto_dispatch_state.h"
 #include "mkto_mask.h"
 #include "mkto_note.h"
+#include "mkto_sender.h"
 
 static const char *api_name(enum mkto_api api)
 {
@@ -30,6 +31,23 @@ static const char *without_addresses(const char *text, apr_pool_t *pool)
     return copy;
 }
 
+/* The first of the events: it is in the spool until the verdict is recorded. */
+static void add_event(struct mkto_dispatch *dispatch, const struct parcel *parcel,
+                      struct mkto_note *note)
+{
+    struct mkto_spool_row row;
+    struct mkto_envelope envelope;
+
+    if (mkto_spool_get(dispatch->spool, parcel->refs[0].id, &row, NULL, note->pool) != 1 ||
+        row.bad ||
+        mkto_envelope_decode((const uint8_t *)row.envelope.data, row.envelope.len, &envelope,
+                             NULL) != 0) {
+        return;
+    }
+    mkto_note_text(note, "source", mkto_sender_word(&envelope, note->pool));
+    mkto_note_text(note, "call", mkto_call_name(envelope.call));
+}
+
 void mkto_dispatch_tell(struct mkto_dispatch *dispatch, const struct told *told)
 {
     const struct mkto_dispatch_hooks *hooks = &dispatch->hooks;
@@ -43,6 +61,9 @@ void mkto_dispatch_tell(struct mkto_dispatch *dispatch, const struct told *told)
     struct mkto_note note = mkto_note_object(pool);
     mkto_note_number(&note, "time", mkto_dispatch_wall(dispatch));
     mkto_note_text(&note, "subscription", errand->channel->name);
+    if (told->parcel != NULL) {
+        add_event(dispatch, told->parcel, &note);
+    }
     mkto_note_text(&note, "type", type_name(errand->kind));
     if (told->parcel != NULL) {
         uint64_t lead = told->parcel->lead;

@@ -7,9 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TAIL_BEHIND_MAX (1u << 20) /* bytes a tail has not read: lines are lost for it */
-#define CROWD_MAX 64               /* connections beyond the maximum that are told so */
-#define POOL_KEEP (1u << 20)       /* bytes that a cleared pool keeps for the next turn */
+#define CROWD_MAX 64         /* connections beyond the maximum that are told so */
+#define POOL_KEEP (1u << 20) /* bytes that a cleared pool keeps for the next turn */
 
 void mkto_intake_log(struct mkto_intake *intake, int level, const char *format, ...)
 {
@@ -167,6 +166,7 @@ void mkto_intake_commit(struct mkto_intake *intake)
         answer_early(intake);
     }
     const bool stored = mkto_intake_store_commit(intake);
+    mkto_intake_tell_lines(intake, !stored);
     answer_rest(intake, !stored);
     memset(&intake->turn, 0, sizeof(intake->turn));
     apr_pool_clear(intake->turn_pool);
@@ -229,25 +229,6 @@ bool mkto_intake_tell_log(struct mkto_intake *intake, int level, const char *tex
         mkto_log_write(&frame, out);
     }
     return out != NULL;
-}
-
-bool mkto_intake_tailing(const struct mkto_intake *intake)
-{
-    return intake->tails > 0;
-}
-
-void mkto_intake_tell_tail(struct mkto_intake *intake, struct mkto_slice json)
-{
-    for (struct mkto_peer *peer = intake->peers; peer != NULL; peer = peer->next) {
-        if (!peer->tailing || peer->ending) {
-            continue;
-        }
-        if (mkto_peer_unsent(peer) > TAIL_BEHIND_MAX) {
-            peer->lost_lines++;
-            continue;
-        }
-        mkto_peer_tell(peer, json, false);
-    }
 }
 
 static void add_tally(struct mkto_note *status, const char *key, const struct mkto_tally *tally)

@@ -34,6 +34,7 @@
 #define MKTO_INTAKE_HELLO_MS 5000             /* from connect to HELLO */
 #define MKTO_INTAKE_STALL_MS 30000   /* a client that reads nothing for so long is dropped */
 #define MKTO_INTAKE_REJECTED_MAX 10  /* items of a batch that the answer names */
+#define MKTO_INTAKE_LINES_MAX 1024   /* events of a turn that `marketo tail` hears of */
 #define MKTO_INTAKE_SAY_MS 60000     /* one line a minute for what goes on happening */
 #define MKTO_INTAKE_RETAINED_MS 1000 /* between attempts to store what memory holds */
 
@@ -99,7 +100,8 @@ size_t mkto_intake_unsent(const struct mkto_intake *intake);
 /* A line of log to one presence connection. false: there is none. */
 bool mkto_intake_tell_log(struct mkto_intake *intake, int level, const char *text);
 
-/* Is there a `marketo tail`? A line for all of them; lost for those that do not keep up. */
+/* Is there a `marketo tail`? A line for all of them; those that do not keep up lose lines, and are
+ * told how many: {"type":"lost","lines":3}. */
 bool mkto_intake_tailing(const struct mkto_intake *intake);
 void mkto_intake_tell_tail(struct mkto_intake *intake, struct mkto_slice json);
 

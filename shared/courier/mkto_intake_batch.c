@@ -19,9 +19,12 @@ struct batch {
     bool refused;  /* the spool did */
 };
 
-static void reject(struct batch *batch, size_t index, const char *word, const char *text)
+static void reject(struct batch *batch, size_t index, const struct mkto_event_item *item,
+                   const char *word, const char *text)
 {
     struct mkto_intake *intake = batch->call->peer->intake;
+    const struct mkto_intake_fate fate = {"rejected", word, text, 0, false};
+    mkto_intake_note(batch->call, item->call, item->event, &fate);
     intake->counters.rejected++;
     mkto_tally_add(&intake->rejected_by, word, 1, intake->wall);
     if (batch->rejected_count++ >= MKTO_INTAKE_REJECTED_MAX) {
@@ -59,7 +62,10 @@ static void store_item(struct batch *batch, size_t index, const struct mkto_even
     }
     const struct mkto_slice message = item->event->message_id;
     const uint64_t hash = mkto_intake_hash(call->subscription, message.len > 0 ? message : own);
-    switch (mkto_intake_store(intake, encode_item(batch, item, own), hash, batch->early)) {
+    const enum mkto_stored stored =
+        mkto_intake_store(intake, encode_item(batch, item, own), hash, batch->early);
+    mkto_intake_note_stored(call, item->call, item->event, stored);
+    switch (stored) {
     case MKTO_STORED_NEW: batch->stored++; break;
     case MKTO_STORED_SEEN:
         batch->stored++;
@@ -75,16 +81,18 @@ static void take_item(struct batch *batch, size_t index, const struct mkto_event
     const struct mkto_subscription *subscription = batch->call->subscription;
     struct mkto_delivery delivery;
     if (item->event == NULL) {
-        reject(batch, index, mkto_answer_name(item->fault->answer), item->fault->error.text);
+        reject(batch, index, item, mkto_answer_name(item->fault->answer), item->fault->error.text);
         return;
     }
     mkto_map(item->event, subscription, subscription->api, &delivery, intake->scratch);
     if (delivery.kind == MKTO_DELIVERY_REJECTED) {
-        reject(batch, index, delivery.reason, delivery.detail);
+        reject(batch, index, item, delivery.reason, delivery.detail);
     } else if (delivery.kind == MKTO_DELIVERY_FILTERED) {
         batch->filtered++;
         intake->counters.filtered++;
         mkto_tally_add(&intake->filtered_by, delivery.reason, 1, intake->wall);
+        const struct mkto_intake_fate fate = {"filtered", delivery.reason, NULL, 0, false};
+        mkto_intake_note(batch->call, item->call, item->event, &fate);
     } else {
         store_item(batch, index, item);
     }

@@ -30,8 +30,10 @@ void mkto_intake_reject(struct mkto_intake_call *call, enum mkto_answer answer, 
 {
     struct mkto_intake *intake = call->peer->intake;
     intake->counters.rejected++;
-    mkto_tally_add(&intake->rejected_by, reason != NULL ? reason : mkto_answer_name(answer), 1,
-                   intake->wall);
+    const char *word = reason != NULL ? reason : mkto_answer_name(answer);
+    const struct mkto_intake_fate fate = {"rejected", word, text, 0, false};
+    mkto_tally_add(&intake->rejected_by, word, 1, intake->wall);
+    mkto_intake_note(call, call->envelope.call, NULL, &fate);
     mkto_intake_answer(call, answer, text);
 }
 
@@ -53,8 +55,10 @@ bool mkto_intake_key(struct mkto_intake_call *call, const struct mkto_json *root
     }
     const struct mkto_slice key =
         mkto_event_write_key(call->frame.authorization, root, intake->scratch);
-    if (key.len > 0 && mkto_config_source(config, key) != NULL) {
+    const struct mkto_config_source *source = key.len > 0 ? mkto_config_source(config, key) : NULL;
+    if (source != NULL) {
         call->envelope.flags |= MKTO_ENVELOPE_KEYED;
+        call->envelope.source = mkto_slice_str(source->name);
         call->verbatim = false;
         return true;
     }
@@ -87,6 +91,7 @@ static void store(struct mkto_intake_call *call, const struct mkto_event *event)
         .early = early && stored == MKTO_STORED_NEW,
     };
     intake->turn.early = intake->turn.early || due.early;
+    mkto_intake_note_stored(call, call->envelope.call, event, stored);
     mkto_peer_verdict(call->peer, &due);
 }
 
@@ -111,6 +116,8 @@ static void take_single(struct mkto_intake_call *call)
     } else if (delivery.kind == MKTO_DELIVERY_FILTERED) {
         intake->counters.filtered++;
         mkto_tally_add(&intake->filtered_by, delivery.reason, 1, intake->wall);
+        const struct mkto_intake_fate fate = {"filtered", delivery.reason, NULL, 0, false};
+        mkto_intake_note(call, call->envelope.call, event, &fate);
         mkto_intake_answer(call, MKTO_ANSWER_FILTERED, NULL);
     } else {
         store(call, event);
@@ -145,10 +152,11 @@ void mkto_intake_event(struct mkto_peer *peer, const struct mkto_event_frame *fr
         mkto_intake_answer(&call, MKTO_ANSWER_BAD_REQUEST, err.text);
         return;
     }
-    call.verbatim =
-        (call.envelope.flags & MKTO_ENVELOPE_KEYED) == 0 && call.envelope.defaults.data == NULL;
+    call.verbatim = (call.envelope.flags & MKTO_ENVELOPE_KEYED) == 0 &&
+                    call.envelope.defaults.data == NULL && call.envelope.source.data == NULL;
     call.envelope.flags &= ~(uint32_t)MKTO_ENVELOPE_KEYED;
     call.envelope.defaults = MKTO_SLICE_NONE;
+    call.envelope.source = MKTO_SLICE_NONE;
     call.subscription = mkto_config_subscription(intake->config, call.envelope.subscription);
     if (call.subscription == NULL) {
         unknown_subscription(&call);

@@ -66,6 +66,21 @@ struct mkto_kept {
     struct mkto_slice envelope;
 };
 
+/* What became of an event at the door, for `marketo tail`. */
+struct mkto_intake_fate {
+    const char *verdict; /* "accepted", "duplicate", "filtered", "rejected", "refused" */
+    const char *reason;  /* a word, or NULL */
+    const char *text;    /* what the client is told, or NULL */
+    int64_t id;          /* of the event in the spool; 0: none */
+    bool stored;         /* it holds only if the commit does */
+};
+
+struct mkto_line {
+    struct mkto_line *next;
+    struct mkto_note note;
+    struct mkto_intake_fate fate;
+};
+
 struct mkto_turn {
     bool open;    /* the spool's transaction has begun */
     bool refused; /* no room, or it failed: everything of this turn is MKTO_ANSWER_FULL */
@@ -75,6 +90,10 @@ struct mkto_turn {
     int64_t last_id;
     struct mkto_kept *kept; /* newest first */
     struct mkto_peer *touched;
+    struct mkto_line *lines; /* oldest first */
+    struct mkto_line *last_line;
+    unsigned line_count;
+    uint64_t lines_lost;
 };
 
 struct mkto_intake_counters {
@@ -172,7 +191,8 @@ struct mkto_intake_call {
     const struct mkto_subscription *subscription;
 };
 void mkto_intake_event(struct mkto_peer *peer, const struct mkto_event_frame *frame);
-/* Decides on the write key, and sets the envelope's flag. false: MKTO_ANSWER_UNAUTHORIZED. */
+/* Decides on the write key, and sets the envelope's flag and source. false:
+ * MKTO_ANSWER_UNAUTHORIZED. */
 bool mkto_intake_key(struct mkto_intake_call *call, const struct mkto_json *root);
 void mkto_intake_answer(struct mkto_intake_call *call, enum mkto_answer answer, const char *text);
 /* As answer, and counted under the reason; NULL: the answer's own word. */
@@ -185,6 +205,13 @@ uint64_t mkto_intake_hash(const struct mkto_subscription *subscription, struct m
 /* ---- mkto_intake_batch.c ---- */
 void mkto_intake_batch(struct mkto_intake_call *call);
 
+/* ---- mkto_intake_tail.c ---- */
+/* A line about an event (NULL: it could not be read), told at the end of the turn. Does nothing
+ * while nobody listens. */
+void mkto_intake_note(struct mkto_intake_call *call, enum mkto_call type,
+                      const struct mkto_event *event, const struct mkto_intake_fate *fate);
+void mkto_intake_tell_lines(struct mkto_intake *intake, bool failed);
+
 /* ---- mkto_intake_store.c ---- */
 enum mkto_stored {
     MKTO_STORED_NEW,
@@ -195,6 +222,9 @@ enum mkto_stored mkto_intake_store(struct mkto_intake *intake, struct mkto_slice
                                    uint64_t hash, bool memory);
 /* May an event be answered before it is stored? Not while others wait for the disk. */
 bool mkto_intake_early(const struct mkto_intake *intake);
+/* For `marketo tail`: of an event that was handed to mkto_intake_store just now. */
+void mkto_intake_note_stored(struct mkto_intake_call *call, enum mkto_call type,
+                             const struct mkto_event *event, enum mkto_stored stored);
 /* Commits the turn. Returns false when that failed. */
 bool mkto_intake_store_commit(struct mkto_intake *intake);
 

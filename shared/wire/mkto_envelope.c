@@ -22,6 +22,7 @@ enum tag {
     TAG_REQUEST_ID = 14,
     TAG_BODY = 15,
     TAG_DEFAULTS = 16,
+    TAG_SOURCE = 17,
 };
 
 struct text_field {
@@ -48,6 +49,7 @@ static const struct text_field text_fields[] = {
     TEXT(TAG_REQUEST_ID, request_id, MKTO_ENVELOPE_NAME_MAX),
     TEXT(TAG_BODY, body, UINT32_MAX),
     TEXT(TAG_DEFAULTS, defaults, UINT32_MAX),
+    TEXT(TAG_SOURCE, source, MKTO_ENVELOPE_NAME_MAX),
 };
 /* clang-format on */
 
@@ -55,7 +57,7 @@ static const struct text_field text_fields[] = {
 #define FIXED_SIZE (FIELD_HEADER + 1 + FIELD_HEADER + 4 + FIELD_HEADER + 8)
 
 _Static_assert(MKTO_ENVELOPE_OVERHEAD >= FIXED_SIZE + TEXT_COUNT * FIELD_HEADER +
-                                             2 * MKTO_ENVELOPE_NAME_MAX + MKTO_ENVELOPE_ADDR_MAX +
+                                             3 * MKTO_ENVELOPE_NAME_MAX + MKTO_ENVELOPE_ADDR_MAX +
                                              MKTO_ENVELOPE_HOST_MAX + 5 * MKTO_ENVELOPE_HEADER_MAX +
                                              MKTO_ENVELOPE_REFERER_MAX + MKTO_ENVELOPE_COOKIE_MAX,
                "an envelope of longest fields fits its overhead");

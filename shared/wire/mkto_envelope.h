@@ -19,7 +19,7 @@
 
 /* Longest text fields in bytes. The encoder cuts longer ones, at the start of a UTF-8 character,
  * but for the cookie, which is left out; the decoder refuses them. */
-#define MKTO_ENVELOPE_NAME_MAX 64     /* subscription, request id */
+#define MKTO_ENVELOPE_NAME_MAX 64     /* subscription, request id, source */
 #define MKTO_ENVELOPE_ADDR_MAX 64     /* remote address */
 #define MKTO_ENVELOPE_HOST_MAX 260    /* host with port */
 #define MKTO_ENVELOPE_HEADER_MAX 1024 /* user agent, accept-language, dnt, gpc, origin */
@@ -54,6 +54,8 @@ struct mkto_envelope {
     struct mkto_slice body;       /* JSON text; in the spool of a batch: the text of one item */
     struct mkto_slice defaults;   /* in the spool only: JSON object with batch-level context,
                                      integrations, sentAt */
+    struct mkto_slice source; /* in the spool only: name of the [sources] row whose write key was
+                                 given */
 };
 
 /* Exact number of bytes that mkto_envelope_encode will write. */

@@ -170,6 +170,24 @@ def test_tail(short):
                    "2026-01-02T03:04:05.005Z lead 1a2b3c4d rest retry lock Lock wait? (35 ms)\n")
 
 
+EVENT = {"time": NOW, "subscription": "brand-b", "source": "site", "call": "identify", "type": "event", "lead": "1a2b3c4d",
+         "event": 7, "verdict": "accepted", "reason": None, "text": None}
+
+
+def test_tail_of_events(short):
+    conf = Conf(short)
+    path = os.path.join(short, "c.sock")
+    told = [EVENT, dict(EVENT, lead=None, verdict="rejected", reason="bad_request", text="event: must be\u001b a string"),
+            dict(LINE, source="browser", call="track"), {"type": "lost", "lines": 12}]
+    courier = Courier(path, [json.dumps(line) for line in told])
+    out, _ = run("tail", "--config", conf.path, "--socket", path)
+    courier.end()
+    assert out == ("2026-01-02T03:04:05.000Z brand-b site identify event 1a2b3c4d accepted\n"
+                   "2026-01-02T03:04:05.000Z brand-b site identify event rejected bad_request event: must be? a string\n"
+                   "2026-01-02T03:04:05.005Z browser track lead 1a2b3c4d rest retry lock 719 Lock wait? (2 events, attempt 3, 35 ms)\n"
+                   "12 lines were lost: they came faster than they were read\n")
+
+
 def test_tail_count(short):
     conf = Conf(short)
     path = os.path.join(short, "c.sock")
@@ -216,7 +234,7 @@ def test_check_asks_the_courier(short):
 def test_courier_and_its_tools(marketo, short):
     conf = online(marketo, short, "batch_wait = 0")
     courier = Running(conf)
-    tail = subprocess.Popen([MARKETO, "tail", "--config", conf.path, "--count", "4"], stdout=subprocess.PIPE)
+    tail = subprocess.Popen([MARKETO, "tail", "--config", conf.path, "--count", "8"], stdout=subprocess.PIPE)
     try:
         with wire.Client(courier.path) as client:
             for number in itertools.count():  # a tail shows what comes after it: until it has seen enough
@@ -227,9 +245,11 @@ def test_courier_and_its_tools(marketo, short):
                 assert number < 2000
                 time.sleep(0.01)
         lines = tail.communicate(timeout=20)[0].decode().splitlines()
-        assert len(lines) == 4
+        assert len(lines) == 8
         for line in lines:
-            assert re.fullmatch(r"\S+Z (lead|associate) [0-9a-f]{8} rest delivered .*\(\d+ ms\)", line), lines
+            assert re.fullmatch(r"\S+Z server identify (event [0-9a-f]{8} accepted|"
+                                r"(lead|associate) [0-9a-f]{8} rest delivered .*\(\d+ ms\))", line), lines
+        assert {"event", "lead"} <= {line.split()[3] for line in lines}
         wait_until(lambda: json.loads(run("status", "--config", conf.path, "--json")[0])["spool"]["waiting"] == 0)
         text, _ = run("status", "--config", conf.path)
         assert re.search(r"^spool +%s: 0 waiting, 0 dead letters, \S+ KB of 2.0 GB$" % re.escape(conf.spool), text, re.M)

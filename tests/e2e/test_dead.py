@@ -114,6 +114,7 @@ def test_list(letters):
     assert (one["id"], two["id"], three["id"]) == (1, 2, 3)
     assert one["lead"] == three["lead"] != two["lead"]
     assert (two["kind"], two["reason"], two["type"], two["answer"]) == ("lead", "multiple_matches", "identify", "1007 scripted")
+    assert two["source"] == "server"
     assert abs(two["dead"] / 1000 - time.time()) < 60 and two["received"] <= two["first"] <= two["dead"]
 
 

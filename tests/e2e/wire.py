@@ -22,7 +22,7 @@ CALLS = ("none", "identify", "track", "page", "screen", "group", "alias", "batch
 REASONS = ("", "version", "config", "peer", "leaving", "frame", "crowd")
 TAGS = {"call": 1, "flags": 2, "received_ms": 3, "subscription": 4, "remote_addr": 5, "host": 6, "user_agent": 7,
         "accept_language": 8, "referer": 9, "origin": 10, "dnt": 11, "gpc": 12, "cookie": 13, "request_id": 14,
-        "body": 15, "defaults": 16}
+        "body": 15, "defaults": 16, "source": 17}
 FRAME_MAX = 1048576 + 12288 + 4096
 
 

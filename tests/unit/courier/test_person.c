@@ -155,7 +155,7 @@ static void envelopes(void **state)
 static void masked(const char *text, const char *want)
 {
     char copy[128];
-    strcpy(copy, text);
+    memcpy(copy, text, strlen(text) + 1);
     mkto_mask_addresses(copy);
     assert_string_equal(copy, want);
 }

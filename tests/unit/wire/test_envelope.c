@@ -19,6 +19,7 @@ static const struct mkto_envelope full = {
     .request_id = {"0f8fad5b", 8},
     .body = {"{\"event\":\"a\"}", 13},
     .defaults = {"", 0},
+    .source = {"site", 4},
 };
 
 static void assert_same(const struct mkto_envelope *a, const struct mkto_envelope *b)
@@ -28,7 +29,7 @@ static void assert_same(const struct mkto_envelope *a, const struct mkto_envelop
     assert_true(a->received_ms == b->received_ms);
     const struct mkto_slice *left = &a->subscription;
     const struct mkto_slice *right = &b->subscription;
-    for (size_t i = 0; left + i <= &a->defaults; i++) {
+    for (size_t i = 0; left + i <= &a->source; i++) {
         assert_true(mkto_slice_eq(left[i], right[i]));
         assert_int_equal(left[i].data == NULL, right[i].data == NULL);
     }
@@ -242,6 +243,7 @@ static void overhead_holds(void **state)
         slices[i] = (struct mkto_slice){text, sizeof(text)};
     }
     envelope.cookie.len = MKTO_ENVELOPE_COOKIE_MAX;
+    envelope.source = (struct mkto_slice){text, sizeof(text)};
     const size_t beside = mkto_envelope_size(&envelope) - envelope.body.len - envelope.defaults.len;
     assert_true(beside <= MKTO_ENVELOPE_OVERHEAD);
 }
