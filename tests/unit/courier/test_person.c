@@ -78,8 +78,8 @@ static void whole_addresses_only(void **state)
         "ada@example.com.au",
         "ada@example.com-x",
         "ada@example.com1",
-        "\xc3\xa4"
-        "ada@example.com",
+        ("\xc3\xa4"
+         "ada@example.com"),
         "ada@example.com\xc3\xa4",
         "ada at example.com",
         "ada%example.com",
