@@ -7,9 +7,10 @@
 
 #include <stdint.h>
 
-#define MKTO_TALLY_WORDS_MAX 64 /* words; those that come later count under the last row, "other"  \
-                                 */
-#define MKTO_TALLY_WORD_MAX 48  /* bytes of a word with its NUL; longer ones are cut */
+#define MKTO_TALLY_WORDS_MAX                                                                       \
+    64                         /* words; those that come later count under the last row, "other"   \
+                                */
+#define MKTO_TALLY_WORD_MAX 48 /* bytes of a word with its NUL; longer ones are cut */
 #define MKTO_TALLY_SECONDS 60
 
 struct mkto_tally_row {
