@@ -57,8 +57,9 @@ static char *text_of_syncs(const struct mkto_http_request *request)
 {
     const char *at = request->body.data;
     const char *end = at + request->body.len;
-    char *text = malloc(64 + 300 * 48);
-    size_t len = (size_t)sprintf(text, "{\"requestId\":\"1\",\"success\":true,\"result\":[");
+    const size_t size = 64 + 300 * 48;
+    char *text = malloc(size);
+    size_t len = (size_t)snprintf(text, size, "{\"requestId\":\"1\",\"success\":true,\"result\":[");
 
     while ((at = memmem(at, (size_t)(end - at), "\"email\":\"p", 10)) != NULL) {
         char *rest;
@@ -69,11 +70,11 @@ static char *text_of_syncs(const struct mkto_http_request *request)
         int now = (int)strtol(seq + 6, NULL, 10);
         assert_true(now > outage.said[lead]); /* in order, and never again */
         outage.said[lead] = now;
-        len += (size_t)sprintf(text + len, "%s{\"id\":%ld,\"status\":\"updated\"}",
-                               text[len - 1] == '[' ? "" : ",", 1000 + lead);
+        len += (size_t)snprintf(text + len, size - len, "%s{\"id\":%ld,\"status\":\"updated\"}",
+                                text[len - 1] == '[' ? "" : ",", 1000 + lead);
         at = seq;
     }
-    strcpy(text + len, "]}");
+    (void)snprintf(text + len, size - len, "]}");
     return text;
 }
 
