@@ -41,8 +41,7 @@ static void welcome(struct mkto_peer *peer, const struct mkto_hello *hello, uint
     mkto_welcome_write(&frame, out);
     peer->role = hello->role;
     peer->intake->role_count[peer->role]++;
-    event_del(peer->reading); /* the time for HELLO is over */
-    event_add(peer->reading, NULL);
+    event_remove_timer(peer->reading); /* the time for HELLO is over */
 }
 
 /* Whoever can open the socket may send events, unless it is only ours; tools see more. */
