@@ -91,6 +91,7 @@ struct mkto_subscription {
     unsigned calls_reserve;  /* part of calls_per_day that only identify may use; 1000 */
     unsigned visits_at_once; /* concurrent Munchkin requests; 32 */
     int64_t retry_for_ms;    /* 72 h */
+    unsigned respect;        /* bits MKTO_RESPECT_… of mkto_privacy.h; 0 */
     int64_t connect_timeout_ms; /* 10 s */
     int64_t timeout_ms;         /* whole call; 90 s */
     const struct mkto_config_field

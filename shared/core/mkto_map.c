@@ -33,6 +33,8 @@ void mkto_map(const struct mkto_event *event, const struct mkto_subscription *su
     case MKTO_CALL_ALIAS:
     case MKTO_CALL_NONE:
     case MKTO_CALL_BATCH:
+    case MKTO_CALL_HASH:
+    case MKTO_CALL_STATUS:
     case MKTO_CALL_COUNT: break;
     }
     filter(delivery, "alias", "alias: Marketo has nothing that it could change");

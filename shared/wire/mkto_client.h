@@ -33,6 +33,7 @@
 #define MKTO_CLIENT_BACKOFF_MIN 50         /* ms before the first reconnect; doubles */
 #define MKTO_CLIENT_BACKOFF_MAX 1000       /* ms */
 #define MKTO_CLIENT_CONNECT_TIMEOUT 1000   /* ms for connect, and again for WELCOME */
+#define MKTO_CLIENT_COUNTS_EVERY 1000      /* ms between two COUNTS frames */
 #define MKTO_CLIENT_SILENCE 1000 /* ms without a verdict after a trip; then it connects anew */
 
 struct mkto_client;
@@ -75,7 +76,8 @@ void mkto_client_destroy(struct mkto_client *client);
  * Hands in one call. deadline_ms of the event counts; seq is chosen here. Returns
  * MKTO_ANSWER_STORED when it now waits, or what to answer at once: AWAY (tripped), BUSY (over a
  * maximum, out of memory), TOO_LARGE. `request` may be NULL for fire and forget: then there is no
- * callback.
+ * callback; when such a call is refused here, or its deadline passes, it is counted as
+ * MKTO_SKIP_NOT_STORED, and its deadline trips nothing.
  */
 enum mkto_answer mkto_client_submit(struct mkto_client *client,
                                     const struct mkto_event_frame *event,
@@ -84,6 +86,12 @@ enum mkto_answer mkto_client_submit(struct mkto_client *client,
 
 /* The request is gone (client abort): forgets the pointer. What is already queued is still sent. */
 void mkto_client_cancel(struct mkto_client *client, void *request);
+
+/*
+ * One more that was kept away. The numbers go out with the next frames, at most once in
+ * MKTO_CLIENT_COUNTS_EVERY, and stay here while there is no connection.
+ */
+void mkto_client_count(struct mkto_client *client, enum mkto_skip skip, uint64_t now);
 
 unsigned mkto_client_wants(const struct mkto_client *client, uint64_t now);
 

@@ -23,6 +23,7 @@ enum tag {
     TAG_BODY = 15,
     TAG_DEFAULTS = 16,
     TAG_SOURCE = 17,
+    TAG_EMAIL = 18,
 };
 
 struct text_field {
@@ -50,6 +51,7 @@ static const struct text_field text_fields[] = {
     TEXT(TAG_BODY, body, UINT32_MAX),
     TEXT(TAG_DEFAULTS, defaults, UINT32_MAX),
     TEXT(TAG_SOURCE, source, MKTO_ENVELOPE_NAME_MAX),
+    TEXT(TAG_EMAIL, email, MKTO_ENVELOPE_EMAIL_MAX),
 };
 /* clang-format on */
 
@@ -59,7 +61,8 @@ static const struct text_field text_fields[] = {
 _Static_assert(MKTO_ENVELOPE_OVERHEAD >= FIXED_SIZE + TEXT_COUNT * FIELD_HEADER +
                                              3 * MKTO_ENVELOPE_NAME_MAX + MKTO_ENVELOPE_ADDR_MAX +
                                              MKTO_ENVELOPE_HOST_MAX + 5 * MKTO_ENVELOPE_HEADER_MAX +
-                                             MKTO_ENVELOPE_REFERER_MAX + MKTO_ENVELOPE_COOKIE_MAX,
+                                             MKTO_ENVELOPE_REFERER_MAX + MKTO_ENVELOPE_COOKIE_MAX +
+                                             MKTO_ENVELOPE_EMAIL_MAX,
                "an envelope of longest fields fits its overhead");
 
 /* Cut inside a UTF-8 character, a header would become invalid UTF-8 on its way. */
@@ -81,7 +84,7 @@ static struct mkto_slice text_to_write(const struct mkto_envelope *envelope,
     if (text.data == NULL || text.len <= field->max) {
         return text;
     }
-    if (field->tag == TAG_COOKIE) {
+    if (field->tag == TAG_COOKIE || field->tag == TAG_EMAIL) {
         return MKTO_SLICE_NONE;
     }
     text.len = cut_at_character(text, field->max);

@@ -25,12 +25,17 @@
 #define MKTO_ENVELOPE_HEADER_MAX 1024 /* user agent, accept-language, dnt, gpc, origin */
 #define MKTO_ENVELOPE_REFERER_MAX 4096
 #define MKTO_ENVELOPE_COOKIE_MAX 320 /* the visitor's cookie, formatted */
+#define MKTO_ENVELOPE_EMAIL_MAX 320  /* an address has at most 254 bytes (RFC 5321) */
 #define MKTO_ENVELOPE_OVERHEAD 12288 /* at most this many bytes beside body and defaults */
 
 enum mkto_envelope_flag {
     MKTO_ENVELOPE_HTTPS = 1 << 0,   /* the request came over TLS, as the web server sees it */
     MKTO_ENVELOPE_BROWSER = 1 << 1, /* it had Origin or Sec-Fetch-Site */
     MKTO_ENVELOPE_KEYED = 1 << 2,   /* set by the courier: a configured write key was given */
+    MKTO_ENVELOPE_OWN = 1 << 3,     /* a page of this very host sent it (MKTO_SITE_OWN) */
+    MKTO_ENVELOPE_PIXEL = 1 << 4,   /* body is the query string of v1/pixel, not JSON; never in the
+                                       spool: the courier stores the JSON that it means */
+    MKTO_ENVELOPE_SERVER = 1 << 5,  /* a page view that the web server recorded itself */
 };
 
 struct mkto_envelope {
@@ -56,6 +61,8 @@ struct mkto_envelope {
                                      integrations, sentAt */
     struct mkto_slice source; /* in the spool only: name of the [sources] row whose write key was
                                  given */
+    struct mkto_slice email;  /* what marketo_email says of the visitor: the site vouches for it.
+                                 One that is too long is left out */
 };
 
 /* Exact number of bytes that mkto_envelope_encode will write. */

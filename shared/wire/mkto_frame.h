@@ -16,6 +16,7 @@
  *                   <-------------      VERDICTS {1,2}      one frame for everything that one
  * commit made durable
  *                   <-------------      LOG                 to one presence connection only
+ *   COUNTS          ------------->      what the server kept away itself; no answer
  *   ASK  (tools)    ------------->
  *                   <-------------      TELL ... TELL(last)
  */
@@ -28,6 +29,7 @@
 #include "mkto_answer.h"
 #include "mkto_envelope.h"
 #include "mkto_error.h"
+#include "mkto_skip.h"
 
 #define MKTO_WIRE_VERSION 1
 #define MKTO_FRAME_HEADER 8                                            /* bytes */
@@ -46,6 +48,7 @@ enum mkto_frame_type {
     MKTO_FRAME_LOG,
     MKTO_FRAME_ASK,
     MKTO_FRAME_TELL,
+    MKTO_FRAME_COUNTS,
 };
 
 enum mkto_role {
@@ -120,6 +123,11 @@ struct mkto_tell {
     struct mkto_slice text; /* JSON; u32 length on the wire, up to what fits a frame */
 };
 
+/* What a server has kept away from the courier since its last COUNTS, by enum mkto_skip. */
+struct mkto_counts_frame {
+    uint32_t of[MKTO_SKIP_COUNT];
+};
+
 struct mkto_frame {
     enum mkto_frame_type type;
     const uint8_t *payload; /* points into the caller's buffer */
@@ -146,6 +154,10 @@ int mkto_event_frame_read(const struct mkto_frame *frame, struct mkto_event_fram
 int mkto_log_read(const struct mkto_frame *frame, struct mkto_log_frame *log,
                   struct mkto_error *err);
 int mkto_ask_read(const struct mkto_frame *frame, struct mkto_ask *ask, struct mkto_error *err);
+/* On the wire: u8 count of rows, then rows of u8 reason and u32 number. Rows of reasons that are
+ * not known here (a newer module) are skipped; one that stands twice is an error. */
+int mkto_counts_frame_read(const struct mkto_frame *frame, struct mkto_counts_frame *counts,
+                           struct mkto_error *err);
 int mkto_tell_read(const struct mkto_frame *frame, struct mkto_tell *tell, struct mkto_error *err);
 
 /*
@@ -173,6 +185,8 @@ size_t mkto_event_write(const struct mkto_event_frame *event, const struct mkto_
 size_t mkto_verdicts_write(const struct mkto_verdict_frame *verdicts, size_t count, uint8_t *out);
 size_t mkto_log_write(const struct mkto_log_frame *log, uint8_t *out);
 size_t mkto_ask_write(const struct mkto_ask *ask, uint8_t *out);
+size_t mkto_counts_frame_write(const struct mkto_counts_frame *counts,
+                               uint8_t *out); /* rows over 0 */
 size_t mkto_tell_write(const struct mkto_tell *tell, uint8_t *out);
 
 #endif

@@ -28,6 +28,8 @@ static const char *const names[MKTO_CALL_COUNT] = {
     [MKTO_CALL_GROUP]    = "group",
     [MKTO_CALL_ALIAS]    = "alias",
     [MKTO_CALL_BATCH]    = "batch",
+    [MKTO_CALL_HASH]     = "hash",
+    [MKTO_CALL_STATUS]   = "status",
 };
 /* clang-format on */
 
@@ -121,7 +123,8 @@ static bool encoding_is_taken(struct mkto_slice encoding)
 
 struct mkto_route_result mkto_route_check(const struct mkto_route_request *request)
 {
-    struct mkto_route_result result = {call_of_path(request->path), MKTO_ANSWER_STORED, NULL};
+    struct mkto_route_result result = {.call = call_of_path(request->path),
+                                       .answer = MKTO_ANSWER_STORED};
     if (result.call == MKTO_CALL_NONE) {
         result.answer = MKTO_ANSWER_NOT_FOUND;
     } else if (!mkto_slice_is(request->method, "POST")) {
@@ -144,7 +147,7 @@ const char *mkto_call_name(enum mkto_call call)
 
 enum mkto_call mkto_call_find(struct mkto_slice name)
 {
-    for (unsigned i = MKTO_CALL_NONE + 1; i < MKTO_CALL_COUNT; i++) {
+    for (unsigned i = MKTO_CALL_NONE + 1; i <= MKTO_CALL_BATCH; i++) {
         if (mkto_slice_is(name, names[i])) {
             return (enum mkto_call)i;
         }

@@ -25,7 +25,22 @@ enum mkto_call {
     MKTO_CALL_GROUP,
     MKTO_CALL_ALIAS,
     MKTO_CALL_BATCH, /* over the socket only: the courier spools its items one by one */
+    MKTO_CALL_HASH, /* over the socket only: {"email":"…"} in, the verdict's body is the answer */
+    MKTO_CALL_STATUS, /* over the socket only: no body in, the verdict's body is the courier's
+                         status */
     MKTO_CALL_COUNT
+};
+
+/* What a path below the tracking location is. */
+enum mkto_endpoint {
+    MKTO_ENDPOINT_NONE = 0,
+    MKTO_ENDPOINT_CALL,  /* POST: read the body, hand it to the courier */
+    MKTO_ENDPOINT_PIXEL, /* GET: the query is the body, with MKTO_ENVELOPE_PIXEL; answer the GIF */
+    MKTO_ENDPOINT_HASH,  /* POST: as CALL, of the own site only, with X-Marketo-Hash */
+    MKTO_ENDPOINT_METRICS,   /* POST: drop the body, answer 200 */
+    MKTO_ENDPOINT_SETTINGS,  /* GET: mkto_reply_settings */
+    MKTO_ENDPOINT_SCRIPT,    /* GET: mkto_reply_script */
+    MKTO_ENDPOINT_PREFLIGHT, /* OPTIONS of any of them: mkto_reply_preflight */
 };
 
 struct mkto_route_request {
@@ -39,22 +54,23 @@ struct mkto_route_request {
 };
 
 struct mkto_route_result {
-    enum mkto_call call; /* set when answer is MKTO_ANSWER_STORED, which here means "go on and read
-                            the body" */
-    enum mkto_answer answer; /* otherwise what to answer at once: NOT_FOUND, BAD_METHOD,
-                                BAD_MEDIA_TYPE, TOO_LARGE */
-    const char *allow;       /* value of Allow with BAD_METHOD, else NULL. Static. */
+    enum mkto_endpoint endpoint;
+    enum mkto_call call;     /* of CALL, PIXEL and HASH */
+    enum mkto_answer answer; /* MKTO_ANSWER_STORED: go on with the endpoint. Otherwise what to
+                                answer at once: NOT_FOUND, BAD_METHOD, BAD_MEDIA_TYPE, TOO_LARGE */
+    const char *allow; /* methods of the path, with BAD_METHOD and PREFLIGHT, else NULL. Static */
+    struct mkto_slice key; /* of SETTINGS: the write key in the path */
 };
 
 /* application/json and text/plain, with any parameters, in any case, are taken; a charset other
- * than utf-8, or a compressed body, is not. */
+ * than utf-8, or a compressed body, is not. HEAD goes where GET goes. */
 struct mkto_route_result mkto_route_check(const struct mkto_route_request *request);
 
 /* "identify", "track" …; "none" for values out of range. The word of the Segment spec, also its
  * `type` in a batch. */
 const char *mkto_call_name(enum mkto_call call);
 
-/* The call of a spec word ("identify"), or MKTO_CALL_NONE. */
+/* The call of a spec word ("identify"), or MKTO_CALL_NONE. HASH and STATUS are no words of it. */
 enum mkto_call mkto_call_find(struct mkto_slice name);
 
 #endif

@@ -141,8 +141,8 @@ static void malformed(void **state)
     assert_string_equal(err.text, "envelope: cut off at byte 6");
     assert_int_equal(DECODE("\x01\x02\0\0\0\x02\x00", &err), -1);
     assert_string_equal(err.text, "envelope: call has 2 bytes instead of 1");
-    assert_int_equal(DECODE("\x01\x01\0\0\0\x08", &err), -1);
-    assert_string_equal(err.text, "envelope: unknown call 8");
+    assert_int_equal(DECODE("\x01\x01\0\0\0\x0a", &err), -1);
+    assert_string_equal(err.text, "envelope: unknown call 10");
     assert_int_equal(DECODE("\x01\x01\0\0\0\x00", &err), -1);
     assert_int_equal(DECODE(CALL "\x02\x03\0\0\0xxx", &err), -1);
     assert_string_equal(err.text, "envelope: flags has 3 bytes instead of 4");

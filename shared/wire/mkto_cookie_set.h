@@ -1,0 +1,81 @@
+/*
+ * mkto_cookie_set: the _mkto_trk cookie from the server: refreshed (a cookie that Munchkin wrote by
+ * script is capped at 7 days by some browsers; one from the server is not), or made.
+ */
+#ifndef MKTO_COOKIE_SET_H
+#define MKTO_COOKIE_SET_H
+
+#include "mkto_request.h"
+
+#define MKTO_COOKIE_LIFE                                                                           \
+    63072000                    /* seconds: 730 days, as Munchkin (contract munchkin-and-rest A1) */
+#define MKTO_COOKIE_RANDOM 16   /* bytes that a made token takes: 32 hex digits */
+#define MKTO_SET_COOKIE_MAX 768 /* bytes of a Set-Cookie value with its NUL */
+#define MKTO_COOKIE_DOMAIN_MAX                                                                     \
+    200 /* bytes of domain=; a token with it fits MKTO_COOKIE_TOKEN_MAX */
+
+enum mkto_cookie_mode { MKTO_COOKIE_OFF = 0, MKTO_COOKIE_REFRESH, MKTO_COOKIE_MINT };
+
+struct mkto_cookie_rule {
+    enum mkto_cookie_mode mode;
+    struct mkto_slice
+        domain; /* domain=…, lower case, no leading dot; absent: as Munchkin picks it */
+    bool http_only;
+};
+
+/* What the response looks like before the cookie. */
+struct mkto_cookie_response {
+    int status;
+    bool ours;       /* an answer of the tracking location: never cached */
+    bool has_cookie; /* it sets _mkto_trk already: the application's own wins */
+    bool expires;    /* it has an Expires header */
+    struct mkto_slice content_type;
+    struct mkto_slice
+        cache_control; /* all Cache-Control headers, joined by commas; absent for none */
+};
+
+/* Checks a value of domain=. Returns NULL, or what is wrong as a predicate. */
+const char *mkto_cookie_domain_read(struct mkto_slice value, char *out /* DOMAIN_MAX + 1 */);
+
+enum mkto_cookie_step {
+    MKTO_COOKIE_LEAVE,       /* set no cookie here */
+    MKTO_COOKIE_SET,         /* set it: no shared cache stores this response */
+    MKTO_COOKIE_SET_PRIVATE, /* set it, and add `private` to Cache-Control, or a cache might */
+};
+
+/*
+ * Whether this response may carry the cookie: only to a GET or an answer of ours, only a document
+ * (text/html, application/xhtml+xml; ours: any type), not 1xx, 304 or 206, not when has_cookie, not
+ * when the response says that caches may store it (public, s-maxage, max-age over 0 without
+ * private, Expires without Cache-Control).
+ */
+enum mkto_cookie_step mkto_cookie_may_set(const struct mkto_request *request,
+                                          const struct mkto_cookie_rule *rule,
+                                          const struct mkto_cookie_response *response);
+
+/*
+ * The visitor's cookie from now on. REFRESH and MINT keep a token that came and is of a known form;
+ * MINT makes one of `random` (MKTO_COOKIE_RANDOM bytes) otherwise. false: there is none.
+ */
+bool mkto_cookie_keep(const struct mkto_request *request, const struct mkto_cookie_rule *rule,
+                      const uint8_t *random, struct mkto_cookie *cookie);
+
+/*
+ * Writes a Set-Cookie value with its NUL: "_mkto_trk=id:…&token:…; Max-Age=63072000; Path=/;
+ * Domain=…; SameSite=Lax[; Secure][; HttpOnly]". Domain: the token's own when it is the host or a
+ * suffix of it, else the rule's, else mkto_cookie_domain(host); none for a host without a dot or an
+ * IP address. Returns the length, 0 when it does not fit.
+ */
+size_t mkto_cookie_set_format(const struct mkto_request *request,
+                              const struct mkto_cookie_rule *rule, const struct mkto_cookie *cookie,
+                              char *out, size_t size);
+
+/*
+ * marketo_opt_out in a page's query, as Munchkin does it: true writes mkto_opt_out=id:true for 730
+ * days and ends _mkto_trk, false ends mkto_opt_out. Writes up to two Set-Cookie values; returns how
+ * many. 0 when the query has no marketo_opt_out.
+ */
+int mkto_cookie_opt_out(const struct mkto_request *request, const struct mkto_cookie_rule *rule,
+                        char out[2][MKTO_SET_COOKIE_MAX]);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * mkto_page: page views without JavaScript: which responses are one, and the event that it makes.
+ */
+#ifndef MKTO_PAGE_H
+#define MKTO_PAGE_H
+
+#include "mkto_skip.h"
+#include "mkto_request.h"
+
+/* Bytes of a page event's body at most: a longer address is cut behind its path, then not recorded.
+ */
+#define MKTO_PAGE_BODY_MAX 16384
+
+/* What the server is about to log. */
+struct mkto_page_response {
+    int status;
+    struct mkto_slice content_type; /* with parameters; absent for none */
+};
+
+/*
+ * Whether a person has been shown a page: a GET of the visitor's own (the caller passes no
+ * subrequest), answered 200 with text/html or application/xhtml+xml, or 304 to somebody who asked
+ * for a document; fetched neither by script (X-Requested-With, Sec-Fetch-Dest other than document)
+ * nor ahead of time (Sec-Purpose, Purpose, X-Purpose, X-Moz). false: not a page view at all,
+ * *skip is NONE, or PREFETCH or BOT for one that is kept out and counted.
+ */
+bool mkto_page_judge(const struct mkto_request *request, const struct mkto_page_response *response,
+                     enum mkto_skip *skip);
+
+/*
+ * Whether a user agent is a program. Munchkin's own rule (contract munchkin-and-rest A3: AdsBot,
+ * Wget, msnbot; Mozilla with slurp or bot), and the words of a list in mkto_page.c, which README
+ * prints; an absent or empty one is a program.
+ */
+bool mkto_page_is_bot(struct mkto_slice user_agent);
+
+/*
+ * Writes the JSON body of the page event: {"properties":{"url":"https://host/path?query",
+ * "referrer":"…"}}. Bytes that may not stand in a URL are percent-encoded. Returns the length, or 0
+ * when it does not fit MKTO_PAGE_BODY_MAX bytes or there is no host.
+ */
+size_t mkto_page_body(const struct mkto_request *request, char *out, size_t size);
+
+#endif

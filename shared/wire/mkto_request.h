@@ -1,0 +1,81 @@
+/*
+ * mkto_request: one HTTP request as both servers show it to the rules in this folder: who may send
+ * (mkto_origin), what is private (mkto_privacy), what is a page view (mkto_page), which cookie goes
+ * back (mkto_cookie_set), what crosses the socket (mkto_envelope).
+ *
+ * A server sets the members above `header` first, then calls mkto_request_header once for each
+ * header that came. Slices point into the server's own memory and must outlive the request.
+ */
+#ifndef MKTO_REQUEST_H
+#define MKTO_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mkto_cookie.h"
+#include "mkto_envelope.h"
+#include "mkto_slice.h"
+
+#define MKTO_OPT_OUT_NAME "mkto_opt_out" /* Munchkin's cookie (contract munchkin-and-rest A1) */
+
+/* The headers that a rule looks at. A header that comes twice counts as its first. */
+enum mkto_header {
+    MKTO_HEADER_ACCEPT,
+    MKTO_HEADER_ACCEPT_LANGUAGE,
+    MKTO_HEADER_AUTHORIZATION,
+    MKTO_HEADER_CONTENT_ENCODING,
+    MKTO_HEADER_CONTENT_TYPE,
+    MKTO_HEADER_DNT,
+    MKTO_HEADER_IF_NONE_MATCH,
+    MKTO_HEADER_ORIGIN,
+    MKTO_HEADER_PURPOSE,
+    MKTO_HEADER_REFERER,
+    MKTO_HEADER_SEC_FETCH_DEST,
+    MKTO_HEADER_SEC_FETCH_SITE,
+    MKTO_HEADER_SEC_GPC,
+    MKTO_HEADER_SEC_PURPOSE,
+    MKTO_HEADER_USER_AGENT,
+    MKTO_HEADER_X_MARKETO_HASH, /* the hash endpoint's: a page of another site cannot send it */
+    MKTO_HEADER_X_MOZ,
+    MKTO_HEADER_X_PURPOSE,
+    MKTO_HEADER_X_REQUESTED_WITH,
+    MKTO_HEADER_COUNT
+};
+
+struct mkto_request {
+    struct mkto_slice method;      /* "GET" */
+    struct mkto_slice uri;         /* path and query, as the client sent them */
+    struct mkto_slice host;        /* Host header with its port, or what HTTP/2 says */
+    struct mkto_slice remote_addr; /* as the web server resolved it: text form, no port; absent for
+                                      a unix socket */
+    struct mkto_slice munchkin_id; /* of the subscription: decides between several cookies */
+    bool https;
+
+    struct mkto_slice header[MKTO_HEADER_COUNT]; /* absent ones are MKTO_SLICE_NONE */
+    struct mkto_cookie_pick visitor;             /* the _mkto_trk that came */
+    bool opt_out;                                /* there is a mkto_opt_out with a value */
+};
+
+/* The header's number, or MKTO_HEADER_COUNT for those that no rule looks at. Any case. */
+enum mkto_header mkto_header_find(struct mkto_slice name);
+
+/* Takes one header: notes it, or reads it when it is a Cookie. */
+void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
+                         struct mkto_slice value);
+
+/* What stands behind the first '?' of a URL; absent when there is no '?'. */
+struct mkto_slice mkto_request_query(struct mkto_slice url);
+
+/* The value of one parameter of a query, undecoded; absent when it is not there. */
+struct mkto_slice mkto_request_parameter(struct mkto_slice query, const char *name);
+
+/*
+ * Fills an envelope's view of the request: flags HTTPS and BROWSER, address, host, headers, and the
+ * visitor's cookie, which is written to `cookie` (MKTO_COOKIE_MAX bytes, must live as long as the
+ * envelope). Call, received_ms, subscription, request_id, body, email and the other flags are the
+ * caller's.
+ */
+void mkto_request_envelope(const struct mkto_request *request, struct mkto_envelope *envelope,
+                           char *cookie);
+
+#endif
