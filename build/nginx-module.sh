@@ -15,7 +15,7 @@ CC=${CC:-$(cached CMAKE_C_COMPILER)}
 sanitize=${MARKETO_SANITIZE:-$(cached MARKETO_SANITIZE)}
 export MARKETO_LIBRARIES="$libraries"
 
-cmake --build "$libraries" --target mkto_wire mkto_config >/dev/null
+cmake --build "$libraries" --target mkto_wire mkto_config mkto_web >/dev/null
 
 # nginx's own headers are no subject of our warnings: a directory that is also given as -isystem is not searched as -I.
 flags="-std=gnu11 -O2 -D_GNU_SOURCE -fPIC -fstack-protector-strong -fno-strict-aliasing -fno-omit-frame-pointer"

@@ -9,6 +9,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import client  # noqa: E402
 import config_keys  # noqa: E402
 import directives  # noqa: E402
 import messages  # noqa: E402
@@ -17,7 +18,7 @@ import tools  # noqa: E402
 import walls  # noqa: E402
 from tree import ROOT, Tree  # noqa: E402
 
-MODULES = (directives, config_keys, messages, walls, texts, tools)
+MODULES = (directives, config_keys, messages, walls, texts, client, tools)
 
 
 def main():

@@ -11,11 +11,12 @@ _OWNED = {"yajl", "libxml2", "openssl", "curl", "sqlite", "libevent"}
 _ROOMS = {
     "shared/wire": ({"shared/wire"}, set()),
     "shared/config": ({"shared/wire", "shared/config"}, {"inih"}),
+    "shared/web": ({"shared/web"}, set()),
     "shared/core": ({"shared/wire", "shared/config", "shared/core"}, {"apr", "yajl", "libxml2", "openssl"}),
     "shared/courier": ({"shared/wire", "shared/config", "shared/core", "shared/courier"}, {"apr", "sqlite", "curl", "libevent"}),
     "shared/cli": ({"shared/wire", "shared/config", "shared/core", "shared/courier", "shared/cli"}, {"apr", "curl", "libevent"}),
-    "ngx_marketo": ({"shared/wire", "shared/config", "ngx_marketo"}, {"nginx"}),
-    "mod_marketo": ({"shared/wire", "shared/config", "mod_marketo"}, {"apr", "httpd"}),
+    "ngx_marketo": ({"shared/wire", "shared/config", "shared/web", "ngx_marketo"}, {"nginx"}),
+    "mod_marketo": ({"shared/wire", "shared/config", "shared/web", "mod_marketo"}, {"apr", "httpd"}),
 }
 
 

@@ -1,0 +1,162 @@
+/* The `analytics` object: the surface of the classic analytics.js. */
+import { tracker } from './elements.js';
+import { emitter } from './emitter.js';
+import { aliasForm, isObject, pageForm, trackForm, whoForm } from './forms.js';
+import { group, renew, user, uuid } from './identity.js';
+import { createMunchkin } from './munchkin.js';
+import { createOutbox } from './outbox.js';
+import { isBuffered, pageOf } from './page.js';
+
+const TOP_LEVEL = ['anonymousId', 'messageId', 'timestamp', 'userId']; // options that stand for fields of the message
+const NO_EFFECT = ['addSourceMiddleware', 'addIntegrationMiddleware', 'addDestinationMiddleware', 'register', 'deregister', 'use'];
+const TIMEOUT = 300; // ms after which a call's callback is called
+
+export function createClient(base) {
+    const analytics = { initialized: true, initialize: () => analytics, VERSION, Integrations: {} };
+    let settings = {};
+    let timeout = TIMEOUT;
+    let debugging = false;
+    let page; // of the stub's call that is being repeated
+    let outbox;
+    let munchkin;
+
+    emitter(analytics);
+
+    /* Never what a message says: only its type, counts and statuses. */
+    const warn = (text) => console.warn('marketo.js: ' + text);
+    const log = (text) => debugging && console.log('marketo.js: ' + text);
+
+    function contextOf(options) {
+        const context = { page: page || pageOf(), library: { name: 'marketo.js', version: VERSION } };
+        Object.keys(options).forEach((name) => {
+            if (name !== 'context' && name !== 'integrations' && !TOP_LEVEL.includes(name)) {
+                context[name] = options[name]; // the oldest form: the options are the context
+            }
+        });
+        const own = options.context || {};
+        return Object.assign(context, own, { page: Object.assign(context.page, own.page) });
+    }
+
+    function send(type, fields, given, fn) {
+        const options = isObject(given) ? given : {};
+        const message = Object.assign({
+            type, messageId: 'mkto-' + uuid(), timestamp: new Date(), userId: user.id(), anonymousId: user.anonymousId(),
+        }, fields);
+        TOP_LEVEL.filter((name) => options[name]).forEach((name) => {
+            message[name] = options[name];
+        });
+        message.context = contextOf(options);
+        message.integrations = Object.assign({}, settings.integrations, options.integrations);
+        try {
+            (munchkin || outbox).add(JSON.parse(JSON.stringify(message))); // what it holds may change after the call
+            log(type);
+        } catch (_) {
+            warn(`a ${type} could not be written as JSON and was not sent`);
+        }
+        if (fn) {
+            setTimeout(fn, timeout);
+        }
+        return analytics;
+    }
+
+    function view(type, form) {
+        const { category, name, properties, options } = form;
+        const given = Object.assign(type === 'page' ? page || pageOf() : {}, properties, name && { name }, category && { category });
+        send(type, { category, name, properties: given }, options, form.fn);
+        return analytics.emit(type, category, name, given, options);
+    }
+
+    Object.assign(analytics, {
+        page: (...given) => view('page', pageForm(given)),
+        screen: (...given) => view('screen', pageForm(given)),
+        pageview: (path) => analytics.page(path ? { path } : {}),
+        track(...given) {
+            const { event, properties = {}, options, fn } = trackForm(given);
+            if (!event) {
+                warn('track needs the name of an event');
+                return analytics;
+            }
+            send('track', { event: String(event), properties }, options, fn);
+            return analytics.emit('track', event, properties, options);
+        },
+        identify(...given) {
+            const { id, traits, options, fn } = whoForm(given);
+            user.identify(id, traits);
+            send('identify', { traits: user.traits() }, options, fn);
+            return analytics.emit('identify', user.id(), traits, options);
+        },
+        group(...given) {
+            if (!given.length) {
+                return group;
+            }
+            const { id, traits, options, fn } = whoForm(given);
+            group.identify(id, traits);
+            send('group', { groupId: group.id(), traits: group.traits() }, options, fn);
+            return analytics.emit('group', group.id(), traits, options);
+        },
+        alias(...given) {
+            const { to, from, options, fn } = aliasForm(given);
+            send('alias', { userId: to, previousId: from || user.id() || user.anonymousId() }, options, fn);
+            return analytics.emit('alias', to, from, options);
+        },
+        user: () => user,
+        setAnonymousId: (id) => user.anonymousId(id),
+        reset() {
+            user.reset();
+            group.reset();
+            user.anonymousId(null);
+            return analytics.emit('reset');
+        },
+        ready(fn) {
+            setTimeout(fn);
+            return analytics;
+        },
+        debug(on) {
+            debugging = on !== false;
+            return analytics;
+        },
+        timeout(ms) {
+            timeout = ms;
+            return analytics;
+        },
+        push: (call) => analytics.repeat(call),
+        /* One call as the stubs queue it: [method, ...arguments, {__t: 'bpc', …}]. */
+        repeat(call) {
+            const [method, ...given] = Array.from(call);
+            if (isBuffered(given[given.length - 1])) {
+                page = pageOf(given.pop());
+            }
+            try {
+                return typeof analytics[method] === 'function' ? analytics[method](...given) : analytics;
+            } finally {
+                page = undefined;
+            }
+        },
+        load(key, options) {
+            if (outbox) {
+                return analytics;
+            }
+            settings = Object.assign({}, options);
+            debugging = debugging || !!settings.debug;
+            const root = new URL((settings.endpoint || base).replace(/\/?$/, '/'), location.href).href;
+            renew();
+            outbox = createOutbox({ url: root + 'v1/b', writeKey: key, warn, log });
+            const id = settings.munchkinId || (/-/.test(settings.munchkin) && settings.munchkin);
+            if (settings.munchkin && id) {
+                munchkin = createMunchkin({ id, source: settings.munchkinSrc, hashUrl: root + 'hash', outbox, warn });
+            } else if (settings.munchkin) {
+                warn('munchkin needs munchkinId');
+            }
+            analytics.trackLink = analytics.trackClick = tracker(analytics, outbox, 'click');
+            analytics.trackForm = analytics.trackSubmit = tracker(analytics, outbox, 'submit');
+            return analytics.emit('initialize', settings, options).emit('ready');
+        },
+    });
+    NO_EFFECT.forEach((name) => {
+        analytics[name] = () => {
+            warn(name + ' has no effect');
+            return analytics;
+        };
+    });
+    return analytics;
+}

@@ -1,0 +1,52 @@
+/*! marketo.js, Apache-2.0 */
+/*
+ * The browser client: `analytics` for pages of a site whose web server has the marketo module. Loaded by the standard snippet, or
+ * by a plain <script src="/mkto/marketo.js">; README, "The browser client", has both.
+ *
+ * Takes the place of the snippet's array of stubs, and repeats the calls that wait in it. Needs no inline code, no eval and no
+ * address but the one that it came from.
+ */
+import { createClient } from './client.js';
+
+const script = document.currentScript;
+const data = script ? script.dataset : {};
+const name = data.globalSegmentAnalyticsKey || 'analytics';
+const stubs = window[name];
+
+function value(text) {
+    return text === 'false' || text === 'off' ? false : text === 'true' || text === '' ? true : text;
+}
+
+function settings() {
+    const given = {};
+    Object.keys(data).forEach((key) => {
+        given[key] = value(data[key]);
+    });
+    return Object.assign(given, stubs && stubs._loadOptions);
+}
+
+function start() {
+    const analytics = createClient(script ? script.src.replace(/[^/]*([?#].*)?$/, '') : '/mkto/');
+    const waiting = Array.isArray(stubs) ? stubs.splice(0) : [];
+    const options = settings();
+    window[name] = analytics;
+    if (options.load !== false) {
+        analytics.load((stubs && stubs._writeKey) || data.key, options);
+        if (!stubs && options.page !== false) {
+            analytics.page();
+        }
+    }
+    waiting.sort((a, b) => (b[0] === 'load') - (a[0] === 'load')).forEach(analytics.repeat);
+    if (stubs) {
+        stubs.push = (...calls) => calls.forEach(analytics.repeat); // for those who kept the array
+    }
+}
+
+/* A page that is only prepared may never be seen. */
+if (stubs && stubs.initialized) {
+    console.warn('marketo.js: included twice');
+} else if (document.prerendering) {
+    document.addEventListener('prerenderingchange', start, { once: true });
+} else {
+    start();
+}

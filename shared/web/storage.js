@@ -1,0 +1,98 @@
+/*
+ * Cookies and localStorage under the names and in the formats of analytics.js 2: an id is a cookie (plain text, one year, Lax, the
+ * site's top domain) and again in localStorage (JSON); traits are in localStorage only. analytics.js 1.x wrote JSON into cookies,
+ * too, so that both are read. Where the browser forbids either, the page's memory takes its place.
+ */
+const YEAR = 31536000; // seconds
+const memory = {};
+let domain;
+
+function attempt(action) {
+    try {
+        return action();
+    } catch (_) {
+        return undefined; // forbidden, or full
+    }
+}
+
+export function parse(text) {
+    return attempt(() => JSON.parse(text));
+}
+
+export const local = {
+    get(key) {
+        return key in memory ? memory[key] : attempt(() => localStorage.getItem(key));
+    },
+    set(key, text) {
+        delete memory[key];
+        attempt(() => localStorage.setItem(key, text));
+        if (local.get(key) !== text) {
+            memory[key] = text;
+        }
+    },
+    remove(key) {
+        delete memory[key];
+        attempt(() => localStorage.removeItem(key));
+    },
+    keys() {
+        return Object.keys(memory).concat(attempt(() => Object.keys(localStorage)) || []);
+    },
+};
+
+function cookie(name) {
+    const found = document.cookie.split('; ').find((pair) => pair.startsWith(name + '='));
+    const text = found && found.slice(name.length + 1);
+    return attempt(() => decodeURIComponent(text)) || text;
+}
+
+function bake(name, value, age, site) {
+    document.cookie = `${name}=${encodeURIComponent(value)};max-age=${age};path=/;SameSite=Lax${site ? ';domain=' + site : ''}`;
+}
+
+/* The shortest domain that the browser takes a cookie for: it knows the public suffixes, we do not. */
+function topDomain() {
+    const labels = location.hostname.split('.');
+    if (labels.length < 2 || /^[\d.]+$|:/.test(location.hostname)) {
+        return '';
+    }
+    for (let count = 2; count <= labels.length; count++) {
+        const site = labels.slice(-count).join('.');
+        bake('ajs_tld', site, 9, site);
+        if (cookie('ajs_tld') === site) {
+            bake('ajs_tld', '', 0, site);
+            return site;
+        }
+    }
+    return '';
+}
+
+/* JSON text of a string, or plain text; null for none. */
+function plain(text) {
+    return !text || text === 'null' ? null : text[0] === '"' ? parse(text) || text : text;
+}
+
+export function readId(name) {
+    return plain(attempt(() => cookie(name)) || local.get(name));
+}
+
+export function writeId(name, value) {
+    attempt(() => {
+        domain = domain === undefined ? topDomain() : domain;
+        bake(name, value || '', value ? YEAR : 0, domain);
+    });
+    writeObject(name, value);
+}
+
+export function readObject(name) {
+    const value = parse(local.get(name));
+    return value && typeof value === 'object' ? value : {};
+}
+
+/* null removes it. */
+export function writeObject(name, value) {
+    if (value) {
+        local.set(name, JSON.stringify(value));
+    } else {
+        local.remove(name);
+    }
+}
