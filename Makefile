@@ -1,7 +1,7 @@
 # Two commands matter: `make run` shows it at work, `make test` proves it. `make help` lists the rest.
 .POSIX:
 .SUFFIXES:
-.PHONY: all build deps run test bench install clean help unit e2e fault lint asan valgrind test-deps
+.PHONY: all build deps run test bench install clean help unit e2e fault lint asan valgrind test-deps crash
 
 OUT = out
 BUILD = $(OUT)/build
@@ -34,6 +34,10 @@ unit e2e fault lint asan valgrind: test-deps ## one layer of `make test`
 
 bench: test-deps build ## measure against the servers' own numbers, in one run
 	@$(PYTHON) tests/bench/bench.py --out $(OUT)
+
+KILLS = 1000
+crash: test-deps build ## kill -9 of everything at random moments under load, KILLS times (1000), then the audit
+	@MKTO_OUT=$(OUT) MKTO_KILLS=$$(($(KILLS) / 2)) $(PYTHON) -m pytest -p no:cacheprovider -q -n 2 -s tests/fault/test_crash.py
 
 install: all ## install below $(DESTDIR)$(PREFIX): command, modules, man page, unit, example config
 	@build/install.sh $(OUT) "$(DESTDIR)" "$(PREFIX)"

@@ -1,0 +1,228 @@
+"""
+A crash campaign: kill -9 at random moments under load, whoever is at hand: courier, worker or child, master or parent, in quiet
+times and in the middle of a reload, a graceful restart or a binary upgrade. What was answered 200 must be in Marketo in the end,
+wait in the spool, or be a dead letter.
+
+    campaign = Campaign(server, sandbox, seed)
+    campaign.run(kills=50)
+    campaign.audit()        # fails when an acknowledged event is nowhere
+    str(campaign)           # what it came to
+"""
+import collections
+import http.client
+import itertools
+import os
+import random
+import signal
+import threading
+import time
+
+from ledger import dead_letters
+from nginx_conf import amend
+from nginx_daemon import Daemon, gone, launch
+from waiting import wait_until
+
+THREADS = 4
+PAUSE = 0.01      # seconds between an answer that is not 200 and the next attempt
+QUIET = 0.15      # seconds at most before a kill
+CHANGE = 0.08     # seconds at most between the beginning of a reload and the kill in it
+PATIENCE = 90     # seconds until a killed server answers events again; a spawn after many deaths waits long
+USUAL = ("courier", "courier", "courier", "worker", "worker", "parent", "reload", "reload")
+
+
+class Traffic:
+    """Threads that post identifies and tracks of their own until told to stop, and write down what was answered 200."""
+
+    def __init__(self, server):
+        self.server = server
+        self.people, self.visits = set(), set()
+        self.statuses = collections.Counter()
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(THREADS)]
+        for thread in self._threads:
+            thread.start()
+
+    def acknowledged(self):
+        return len(self.people) + len(self.visits)
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a client waits for ever"
+
+    def _run(self):
+        talk = None
+        while not self._stop.is_set():
+            with self._lock:
+                number = next(self._numbers)
+            call, body, accepted = self._event(number)
+            status = 0
+            while status != 200 and not self._stop.is_set():
+                talk, status = self._post(talk, call, body)
+                with self._lock:
+                    self.statuses[status] += 1
+                    if status == 200:
+                        accepted[0].add(accepted[1])
+                if status != 200:
+                    time.sleep(PAUSE)
+
+    def _event(self, number):
+        if number % 2:
+            email = "crash%d@example.com" % number
+            return "identify", {"messageId": "i%d" % number, "traits": {"email": email}}, (self.people, email)
+        page = "/event/Crash-%d" % number
+        # Not a userId of each event's own: every new one would be a cookie that costs an Associate call.
+        return "track", {"messageId": "t%d" % number, "anonymousId": "a%d" % (number % 40), "event": "Crash %d" % number}, (self.visits, page)
+
+    def _post(self, talk, call, body):
+        try:
+            talk = talk or self.server.talk()
+            return talk, talk.request("POST", "/mkto/v1/" + call, body).status
+        except (OSError, http.client.HTTPException, ValueError):
+            if talk:
+                talk.close()
+            return None, 0
+
+
+class Campaign:
+    def __init__(self, server, sandbox, seed):
+        self.server, self.sandbox, self.seed = server, sandbox, seed
+        self.rng = random.Random(seed)
+        self.killed = collections.Counter()
+        self.dead = None
+        self.twice = 0
+        sandbox.store.settings.update(rate_calls=10 ** 9, daily_calls=10 ** 9)
+        server.conf["marketo"].update(calls_per_20s=100, calls_per_day=1000000, batch_wait="100ms")
+        server.announce(r"MKTO01\d\d", r"MKTO03(01|02|06)", r"exited on signal 9", r"signal 9 \(SIGKILL\)", r"AH00051|AH00052|exit signal Killed",
+                        r"unlink.*courier", r"unlink\(\) .*nginx\.pid", r"AH00060|AH10488|AH00098|AH00485|AH00045", r"\[notice\]")
+        if server.family == "nginx":
+            amend(server, "daemon off;", "daemon on;")
+        self.begin()
+        self.traffic = Traffic(server)
+
+    def run(self, kills):
+        actions = USUAL + (("upgrade",) if self.server.family == "nginx" else ())
+        while sum(self.killed.values()) < kills:
+            action = self.rng.choice(actions)
+            time.sleep(self.rng.random() * QUIET)
+            if action in ("reload", "upgrade"):
+                self._change(action)
+                time.sleep(self.rng.random() * CHANGE)
+                victim = self.rng.choice(("courier", "worker", "worker", "parent"))
+            else:
+                victim = action
+            self._kill(victim, "" if victim == action else " in " + action)
+            self._recover()
+
+    def audit(self):
+        """Ends the traffic, waits until nothing is left to do, and looks for each event that was answered 200."""
+        self.traffic.stop()
+        wait_until(lambda: self.server.status()["spool"]["waiting"] == 0, timeout=240, every=0.2, what="the spool is delivered")
+        self.server.stop()
+        wait_until(lambda: not self.server.couriers(), what="the courier ends")
+        letters = dead_letters(self.server.conf.spool)
+        self.dead = {letter["message_id"] for letter in letters}
+        with self.sandbox.store.lock:
+            people = {lead["fields"].get("email") for lead in self.sandbox.store.leads.values()}
+            visits = collections.Counter(visit["parameters"]["_mchRu"] for visit in self.sandbox.store.visits)
+        self.twice = sum(count > 1 for count in visits.values())
+        lost = [email for email in self.traffic.people if email not in people and "i" + email.partition("@")[0][5:] not in self.dead]
+        lost += [page for page in self.traffic.visits if page not in visits and "t" + page.rpartition("-")[2] not in self.dead]
+        assert not lost, "%d of %d acknowledged events are lost, with seed %d: %s" % (
+            len(lost), self.traffic.acknowledged(), self.seed, sorted(lost)[:10])
+
+    def __str__(self):
+        return "crash campaign over %s, seed %d: %d kills (%s), %d events acknowledged, 0 lost, %d dead letters, %d visits came twice" % (
+            self.server.kind, self.seed, sum(self.killed.values()),
+            ", ".join("%d %s" % (count, what) for what, count in sorted(self.killed.items())), self.traffic.acknowledged(),
+            len(self.dead or ()), self.twice)
+
+    # ---- what happens ----
+
+    def _change(self, action):
+        if action == "upgrade":
+            try:
+                os.kill(self._parent(), signal.SIGUSR2)
+            except (OSError, StopIteration):
+                pass  # it is gone: recover sees to it
+        else:
+            self.server.reload()
+
+    def _kill(self, victim, when):
+        pids = self.server.couriers() if victim == "courier" else self._processes()
+        parents = [pid for pid in pids if self._is_parent(pid)]
+        pids = parents if victim == "parent" else [pid for pid in pids if pid not in parents]
+        if not pids:
+            return  # it has not come back yet; that is no kill
+        try:
+            os.kill(self.rng.choice(sorted(pids)), signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.killed[victim + when] += 1
+
+    def _recover(self):
+        """As an administrator would: what is left without its parent ends, and the server starts anew. Then events are taken again."""
+        time.sleep(0.02)
+        parents = [pid for pid in self._processes() if self._is_parent(pid)]
+        if len(parents) > 1:  # an upgrade: the older one goes
+            os.kill(min(parents, key=self._started), signal.SIGQUIT)
+        if not parents:
+            while self._processes():
+                for pid in self._processes():
+                    kill(pid)
+                time.sleep(0.01)
+            self.begin()
+        elif self.server.family == "nginx":
+            self.server.process = Daemon(max(parents, key=self._started))
+        before = self.traffic.acknowledged()
+        wait_until(lambda: self.traffic.acknowledged() > before, timeout=PATIENCE, what="events are taken again; %s" % self.server.complaints())
+
+    # ---- the servers ----
+
+    def begin(self):
+        for name in ("nginx.pid", "nginx.pid.oldbin", "httpd.pid"):
+            path = os.path.join(self.server.directory, name)
+            if os.path.exists(path):
+                os.remove(path)
+        if self.server.family == "nginx":
+            launch(self.server)
+        else:
+            self.server.start()
+
+    def _processes(self):
+        """Those of the server; a spawned courier has another working directory."""
+        found = []
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            try:
+                if os.readlink("/proc/%d/cwd" % pid) == self.server.directory and not gone(pid):
+                    found.append(pid)
+            except OSError:
+                pass
+        return found
+
+    def _is_parent(self, pid):
+        if self.server.family != "nginx":
+            return pid == self.server.process.pid
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
+                return b"master process" in file.read()
+        except OSError:
+            return False
+
+    def _parent(self):
+        return next(pid for pid in self._processes() if self._is_parent(pid))
+
+    @staticmethod
+    def _started(pid):
+        with open("/proc/%d/stat" % pid, encoding="ascii") as file:
+            return int(file.read().rpartition(")")[2].split()[19]), pid
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
