@@ -125,6 +125,7 @@ class Server:
         self.modules = ["authz_core", "authz_host", "dir", "mime", "alias"]
         self.workers = 2
         self.env = sanitizer_environment(self.directory, leaks=0)
+        self.courier_env = {}          # of one that start_courier starts
         self.log = os.path.join(self.directory, "error.log")
         self.output = os.path.join(self.directory, "output.log")
         self.courier_log = os.path.join(self.directory, "courier.log")
@@ -200,11 +201,11 @@ class Server:
             self.process.wait()
         self.process = None
 
-    def start_courier(self, wait=True, arguments=()):
-        command = [os.path.join(self.out, "marketo"), "courier", "--config", self.conf.path, *arguments]
+    def start_courier(self, wait=True, arguments=(), prefix=()):
+        command = [*prefix, os.path.join(self.out, "marketo"), "courier", "--config", self.conf.path, *arguments]
         self.courier_process = Process(command, self.directory, self.courier_log, user=self.user,
-                                       env=sanitizer_environment(self.directory, leaks=1) and
-                                       {**sanitizer_environment(self.directory, leaks=1), "LD_PRELOAD": ""})
+                                       env={**sanitizer_environment(self.directory, leaks=1), "LD_PRELOAD": "",
+                                            **self.courier_env})
         if wait:
             wait_until(lambda: os.path.exists(self.conf.socket), what="courier; " + self.read(self.courier_log))
         return self.courier_process

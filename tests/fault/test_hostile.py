@@ -1,0 +1,283 @@
+"""
+Hostile surroundings: a Marketo that is not one, a machine that gives less than it should, others on the courier's socket. Each time the
+site keeps serving, what was answered 200 is not lost, and when the trouble is over it goes on by itself.
+"""
+import glob
+import os
+import resource
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from front import Front
+from load import Load, audit
+from waiting import wait_until
+
+TROUBLE = r"MKTO03\d\d"
+FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketime.so.1") or [""])[0]
+
+
+def lead(sandbox, email):
+    return [it for it in sandbox.store.leads.values() if it["fields"].get("email") == email]
+
+
+def identify(server, name):
+    return server.post("identify", {"traits": {"email": name + "@example.com"}}).status
+
+
+# ---- a Marketo that lies, sleeps or shouts ----
+
+def point_to(server, front, api):
+    keys = {"rest_endpoint": front.url, "soap_endpoint": front.url + "/soap/mktows/3_1", "munchkin_endpoint": front.url,
+            "api": api, "timeout": "2s", "connect_timeout": "1s"}
+    if front.tls:
+        keys["ca_file"] = front.ca_file
+    server.conf["marketo"].update(keys)
+    server.announce(TROUBLE)
+
+
+def survives(server, sandbox, front, attempts=1):
+    """An event is taken in the trouble, waits through it, and arrives after it."""
+    server.start()
+    assert identify(server, "early") == 200
+    courier = wait_until(server.couriers, what="a courier")
+    wait_until(lambda: front.met >= attempts, timeout=40, what="the courier has tried; met %d" % front.met)
+    assert server.get("/index.html").status == 200
+    assert identify(server, "late") == 200
+    status = server.status()
+    assert server.couriers() == courier and status["spool"]["waiting"] == 2 and not status["spool"].get("dead")
+    front.mend()
+    os.kill(courier[0], signal.SIGHUP)
+    wait_until(lambda: lead(sandbox, "early@example.com") and lead(sandbox, "late@example.com"), timeout=60, what="both arrive")
+    assert server.couriers() == courier
+
+
+BEHAVIOURS = {
+    "rest": ("slow", "never", "huge", "page", "garbage", "deep"),
+    "soap": ("never", "huge", "page", "deep_xml", "entities"),
+}
+
+
+@pytest.mark.servers("nginx")
+@pytest.mark.parametrize("api,name", [(api, name) for api, names in BEHAVIOURS.items() for name in names])
+def test_marketo_behaves_badly(server, sandbox, directory, api, name):
+    with Front(sandbox, directory) as front:
+        front.does(getattr(front, name))
+        point_to(server, front, api)
+        survives(server, sandbox, front)
+
+
+@pytest.mark.servers("nginx")
+@pytest.mark.parametrize("target", ["http://169.254.169.254/latest/meta-data/", "elsewhere"])
+def test_marketo_redirects(server, sandbox, directory, target):
+    with Front(sandbox, directory) as front, Front(sandbox, directory) as elsewhere:
+        elsewhere.does(elsewhere.page)
+        front.does(front.redirects_to(elsewhere.url + "/" if target == "elsewhere" else target))
+        point_to(server, front, "rest")
+        survives(server, sandbox, front)
+        assert elsewhere.met == 0, "nobody follows a redirect"
+
+
+@pytest.mark.servers("nginx")
+@pytest.mark.parametrize("cert", ["expired", "wrong_host", "self_signed", "old"])
+def test_marketo_is_not_who_it_says(server, sandbox, directory, cert):
+    with Front(sandbox, directory, tls=True) as front:
+        front.cert = cert
+        point_to(server, front, "rest")
+        survives(server, sandbox, front)
+        assert not [call for call in sandbox.store.calls if "early" in call["body"]][1:], "nothing went out to the impostor"
+
+
+# ---- a machine that gives less ----
+
+@pytest.mark.servers("nginx")
+def test_clock_jumps(server, sandbox, directory):
+    """A day forward, then two back: what waits and what comes is delivered."""
+    if not FAKETIME:
+        pytest.skip("no libfaketime (package faketime)")
+    offset = os.path.join(directory, "offset")
+
+    def jump(text):
+        with open(offset + ".new", "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(offset + ".new", 0o644)
+        os.rename(offset + ".new", offset)
+    jump("+0")
+    server.courier = "external"
+    server.announce(TROUBLE, r"MKTO0130", r"MKTO0108")
+    server.prepare()
+    server.courier_env = {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": offset, "FAKETIME_CACHE_DURATION": "1",
+                          "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    courier = server.start_courier()
+    server.start()
+    for name, text in (("today", "+0"), ("tomorrow", "+1d"), ("yesterday", "-1d"), ("again", "+0")):
+        jump(text)
+        wait_until(lambda: identify(server, name) == 200, what="an event is taken " + name)
+        wait_until(lambda: lead(sandbox, name + "@example.com"), timeout=60, what="it arrives " + name)
+    assert not courier.ended()
+
+
+@pytest.mark.servers("nginx", "httpd-event")
+def test_few_descriptors(server, sandbox):
+    """64 descriptors for a courier that may have 32 visits under way."""
+    server.announce(TROUBLE, r"MKTO0221", r"MKTO0130")
+    server.courier = "external"
+    server.prepare()
+    server.start_courier(prefix=["prlimit", "--nofile=64"])
+    server.start()
+    with Load(server, 300) as load:
+        for number in range(200):
+            assert server.post("track", {"anonymousId": "a%d" % number, "event": "few %d" % number}).status == 200
+    audit(sandbox, load)
+    wait_until(lambda: len(sandbox.store.visits) == 200, timeout=60, what="all visits; %d" % len(sandbox.store.visits))
+
+
+def memory_of(pid):
+    with open("/proc/%d/statm" % pid, encoding="ascii") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+@pytest.mark.servers("nginx")
+def test_little_memory(server, sandbox):
+    """A courier that cannot get memory may die, but what it acknowledged is on disk, and the next one delivers it."""
+    server.announce(TROUBLE, r"MKTO01\d\d", r"MKTO02\d\d")
+    sandbox.store.settings.update(rate_calls=1000000)
+    server.conf["marketo"].update(calls_per_20s=100)
+    server.courier = "external"
+    server.prepare()
+    size = memory_of(server.start_courier().pid)
+    server.stop_courier()
+    courier = server.start_courier(prefix=["prlimit", "--as=%d" % (size + (2 << 20))])
+    server.start()
+    batch = {"batch": [{"type": "identify", "traits": {"email": "b%d@example.com" % n, "firstName": "x" * 150}} for n in range(2000)]}
+    with Load(server, 500) as load:
+        status = server.post("batch", batch).status
+        assert status in (200, 503) and server.get("/index.html").status == 200
+        if courier.ended():
+            server.start_courier()
+    audit(sandbox, load)
+    if status == 200:
+        wait_until(lambda: lead(sandbox, "b1999@example.com"), timeout=60, what="the batch arrives")
+
+
+@pytest.fixture(name="mounted")
+def spool_on_a_mount(directory):
+    if os.getuid() != 0:
+        pytest.skip("mounting needs root")
+    spool = os.path.join(directory, "spool")
+    os.makedirs(spool, exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", spool], check=False, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        pytest.skip("no mounts here: %s" % done.stderr.strip())
+    yield spool
+    subprocess.run(["umount", "-l", spool], check=True)
+
+
+@pytest.mark.servers("nginx", "httpd-event")
+def test_read_only_spool(mounted, server, sandbox):
+    """The courier says so and ends; a disk that becomes read-only under it is one that fails every write (test_disk_faults.py)."""
+    server.announce(TROUBLE, r"MKTO01\d\d", r"MKTO02\d\d")
+    server.courier = "external"
+    server.start()
+    subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
+    courier = server.start_courier(wait=False)
+    assert courier.wait() == 3
+    assert "ead-only file system" in server.read(server.courier_log) and mounted in server.read(server.courier_log)
+    assert identify(server, "during") == 503
+    assert server.get("/index.html").status == 200
+    subprocess.run(["mount", "-o", "remount,rw", mounted], check=True)
+    server.start_courier()
+    wait_until(lambda: identify(server, "after") == 200, what="events are taken again")
+    wait_until(lambda: lead(sandbox, "after@example.com"), what="and arrive")
+
+
+# ---- others where the courier should be ----
+
+@pytest.mark.servers("nginx", "httpd-event")
+def test_second_courier(server, sandbox):
+    server.start()
+    wait_until(lambda: identify(server, "first") == 200)
+    first = server.couriers()
+    with Load(server, 300) as load:
+        second = server.start_courier(wait=False)
+        assert second.wait() == 0
+    audit(sandbox, load)
+    assert server.couriers() == first and set(load.statuses) <= {200, 503}, load.statuses
+
+
+class Stranger:
+    """Somebody who listens on the courier's socket and is no courier."""
+
+    def __init__(self, path, says=b""):
+        self.says, self.connections = says, []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        os.chmod(path, 0o666)
+        self.listener.listen(64)
+        self.path = path
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while True:
+            try:
+                conn, _ = self.listener.accept()
+                self.connections.append(conn)
+                if self.says:
+                    conn.sendall(self.says)
+            except OSError:
+                return
+
+    def leave(self):
+        self.listener.close()
+        for conn in self.connections:
+            conn.close()
+        os.remove(self.path)
+
+
+@pytest.mark.servers("nginx", "httpd-event", "httpd-prefork")
+@pytest.mark.parametrize("says", [b"", b"\xff" * 64, b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["nothing", "garbage", "http"])
+def test_stranger_on_the_socket(server, sandbox, says):
+    server.announce(r"MKTO01\d\d", r"MKTO02\d\d")
+    server.courier = "external"
+    server.location(timeout="1s")
+    server.prepare()
+    stranger = Stranger(server.conf.socket, says)
+    server.start()
+    try:
+        for _ in range(3):
+            assert identify(server, "stranger") == 503
+            assert server.get("/index.html").status == 200
+    finally:
+        stranger.leave()
+    server.start_courier()
+    wait_until(lambda: identify(server, "courier") == 200, what="the courier is found")
+    wait_until(lambda: lead(sandbox, "courier@example.com"), what="it arrives")
+
+
+@pytest.mark.servers("nginx")
+@pytest.mark.parametrize("kind", ["to a file", "to nothing"])
+def test_socket_path_is_a_symlink(server, directory, kind):
+    """It is not followed and not removed: whoever laid it there may have meant something else to be overwritten."""
+    server.announce(r"MKTO01\d\d", r"MKTO02\d\d", r"MKTO0[0-9]+ .*courier\.sock")
+    server.prepare()
+    target = os.path.join(directory, "precious")
+    if kind == "to a file":
+        with open(target, "w", encoding="ascii") as file:
+            file.write("precious")
+    os.symlink(target, server.conf.socket)
+    os.chmod(directory, 0o777)
+    server.courier = "external"
+    courier = server.start_courier(wait=False)
+    assert courier.wait() == 3
+    assert os.path.islink(server.conf.socket)
+    if kind == "to a file":
+        with open(target, encoding="ascii") as file:
+            assert file.read() == "precious"
+    else:
+        assert not os.path.lexists(target)
+    server.start()
+    assert identify(server, "x") == 503 and server.get("/index.html").status == 200
+    server.courier_log = os.path.join(directory, "none.log")
