@@ -36,6 +36,7 @@
 #define MKTO_CONFIG_KEY_MAX 128  /* bytes of a key; in [fields] of a trait */
 #define MKTO_CONFIG_TEXT_MAX 255 /* bytes of a text, a name or a write key */
 #define MKTO_CONFIG_URL_MAX 512  /* bytes of an endpoint */
+#define MKTO_CONFIG_LIST_MAX 256 /* names in one list; a line holds 4096 bytes in any case */
 #define MKTO_CONFIG_PATH_MAX 1023
 #define MKTO_CONFIG_SECRET_MAX 4096  /* bytes of a secret file, newline included */
 #define MKTO_CONFIG_MISTAKES_MAX 200 /* that are written out; further ones are only counted */
@@ -46,6 +47,19 @@ enum mkto_api {
     MKTO_API_MUNCHKIN = 2 /* visits; not a value of `api` */
 };
 enum mkto_naming { MKTO_NAMING_PASCAL = 0, MKTO_NAMING_FULL_PASCAL = 1 };
+
+/* From whom an identify or group is taken that comes without a valid write key. */
+enum mkto_identify {
+    MKTO_IDENTIFY_SAME_ORIGIN = 0, /* of browsers, from pages of the host itself only */
+    MKTO_IDENTIFY_OPEN = 1,        /* from any page that the web server lets through */
+    MKTO_IDENTIFY_TRUSTED = 2      /* only when the site vouches for the e-mail (marketo_email) */
+};
+
+/* Names in the order of the file, as written. */
+struct mkto_config_list {
+    const char *const *names; /* NULL when there are none */
+    size_t count;
+};
 
 struct mkto_config_field {
     const char *trait; /* exact trait name, "plan" */
@@ -92,8 +106,17 @@ struct mkto_subscription {
     unsigned visits_at_once; /* concurrent Munchkin requests; 32 */
     int64_t retry_for_ms;    /* 72 h */
     unsigned respect;        /* bits MKTO_RESPECT_… of mkto_privacy.h; 0 */
-    int64_t connect_timeout_ms; /* 10 s */
-    int64_t timeout_ms;         /* whole call; 90 s */
+    bool anonymize_ip;       /* addresses are cut to /24 and /48 before they are stored */
+    enum mkto_identify identify;
+    unsigned rate;       /* events per second and network, without write key; 25, 0: no limit */
+    unsigned rate_burst; /* events at once; 500 */
+    struct mkto_config_list events_allow; /* empty: all */
+    struct mkto_config_list events_deny;
+    struct mkto_config_list fields_allow; /* empty: all */
+    struct mkto_config_list fields_deny;
+    struct mkto_config_list fields_protected; /* beside those of mkto_map_rule.h */
+    int64_t connect_timeout_ms;               /* 10 s */
+    int64_t timeout_ms;                       /* whole call; 90 s */
     const struct mkto_config_field
         *fields; /* [fields] first, then [fields NAME]: the last match wins */
     size_t field_count;
@@ -164,6 +187,11 @@ enum mkto_config_kind {
     MKTO_CONFIG_KIND_MUNCHKIN,  /* 561-HYG-937 */
     MKTO_CONFIG_KIND_API,       /* rest | soap */
     MKTO_CONFIG_KIND_NAMING,    /* pascal | full_pascal */
+    MKTO_CONFIG_KIND_RESPECT,   /* gpc, dnt or both */
+    MKTO_CONFIG_KIND_SWITCH,    /* on | off */
+    MKTO_CONFIG_KIND_IDENTIFY,  /* open | same_origin | trusted */
+    MKTO_CONFIG_KIND_EVENTS,    /* names of events, with commas between them */
+    MKTO_CONFIG_KIND_FIELDS,    /* names of traits and fields, with commas between them */
     MKTO_CONFIG_KIND_COUNT,     /* whole number */
     MKTO_CONFIG_KIND_DURATION,  /* whole number and unit: 500ms 30s 5m 24h 3d; 0 */
     MKTO_CONFIG_KIND_SIZE,      /* bytes, or whole number and unit: 64k 500M 2G 1T */

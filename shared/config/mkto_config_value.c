@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "mkto_config_endpoint.h"
+#include "mkto_config_list.h"
 
 #define SHOWN_MAX 40 /* bytes of a wrong value that a reason repeats */
 
@@ -186,6 +187,30 @@ static int set_naming(const char *text, enum mkto_naming *out, struct mkto_error
     return 0;
 }
 
+static int set_identify(const char *text, enum mkto_identify *out, struct mkto_error *err)
+{
+    if (strcmp(text, "open") == 0) {
+        *out = MKTO_IDENTIFY_OPEN;
+    } else if (strcmp(text, "same_origin") == 0) {
+        *out = MKTO_IDENTIFY_SAME_ORIGIN;
+    } else if (strcmp(text, "trusted") == 0) {
+        *out = MKTO_IDENTIFY_TRUSTED;
+    } else {
+        return mkto_error_set(err, "must be open, same_origin or trusted, not \"%.*s\"", SHOWN_MAX,
+                              text);
+    }
+    return 0;
+}
+
+static int set_switch(const char *text, bool *out, struct mkto_error *err)
+{
+    *out = strcmp(text, "on") == 0;
+    if (!*out && strcmp(text, "off") != 0) {
+        return mkto_error_set(err, "must be on or off, not \"%.*s\"", SHOWN_MAX, text);
+    }
+    return 0;
+}
+
 static int check_length(const char *text, size_t max, struct mkto_error *err)
 {
     size_t len = strlen(text);
@@ -310,6 +335,11 @@ int mkto_config_value_set(const struct mkto_config_key *key, const char *text, v
     case MKTO_CONFIG_KIND_SIZE: return set_size(key, text, at, err);
     case MKTO_CONFIG_KIND_KEEP_FREE: return set_keep_free(key, text, base, err);
     case MKTO_CONFIG_KIND_MUNCHKIN: return set_munchkin(text, at, arena, err);
+    case MKTO_CONFIG_KIND_IDENTIFY: return set_identify(text, at, err);
+    case MKTO_CONFIG_KIND_SWITCH: return set_switch(text, at, err);
+    case MKTO_CONFIG_KIND_RESPECT: return mkto_config_list_respect(text, at, err);
+    case MKTO_CONFIG_KIND_EVENTS: return mkto_config_list_read(text, false, at, arena, err);
+    case MKTO_CONFIG_KIND_FIELDS: return mkto_config_list_read(text, true, at, arena, err);
     default: return set_text(key, text, at, arena, err);
     }
 }

@@ -43,6 +43,16 @@ static void test_defaults(void **state)
     assert_int_equal(s->retry_for_ms, INT64_C(72) * 3600 * 1000);
     assert_int_equal(s->connect_timeout_ms, 10000);
     assert_int_equal(s->timeout_ms, 90000);
+    assert_int_equal(s->identify, MKTO_IDENTIFY_SAME_ORIGIN);
+    assert_int_equal(s->rate, 25);
+    assert_int_equal(s->rate_burst, 500);
+    assert_int_equal(s->respect, 0);
+    assert_false(s->anonymize_ip);
+    assert_int_equal(s->events_allow.count, 0);
+    assert_int_equal(s->events_deny.count, 0);
+    assert_int_equal(s->fields_allow.count, 0);
+    assert_int_equal(s->fields_deny.count, 0);
+    assert_int_equal(s->fields_protected.count, 0);
     assert_int_equal(s->field_count, 0);
     mkto_config_free(config);
 }
@@ -281,7 +291,7 @@ static void test_every_key_at_its_edges(void **state)
         }
         checked++;
     }
-    assert_int_equal(checked, 15);
+    assert_int_equal(checked, 17);
 }
 
 static void test_percent_edges(void **state)
