@@ -1,7 +1,7 @@
 # Two commands matter: `make run` shows it at work, `make test` proves it. `make help` lists the rest.
 .POSIX:
 .SUFFIXES:
-.PHONY: all build deps run test bench install clean help unit e2e fault lint asan valgrind test-deps crash
+.PHONY: all build deps run test bench install clean help unit e2e fault lint asan valgrind test-deps crash soak
 
 OUT = out
 BUILD = $(OUT)/build
@@ -38,6 +38,10 @@ bench: test-deps build ## measure against the servers' own numbers, in one run
 KILLS = 1000
 crash: test-deps build ## kill -9 of everything at random moments under load, KILLS times (1000), then the audit
 	@MKTO_OUT=$(OUT) MKTO_KILLS=$$(($(KILLS) / 2)) $(PYTHON) -m pytest -p no:cacheprovider -q -n 2 -s tests/fault/test_crash.py
+
+SOAK = 1200
+soak: test-deps build ## mixed load for SOAK seconds (1200) with a reload every minute: memory and descriptors stay flat
+	@MKTO_OUT=$(OUT) MKTO_SOAK=$(SOAK) $(PYTHON) -m pytest -p no:cacheprovider -q -n 2 -s tests/soak
 
 install: all ## install below $(DESTDIR)$(PREFIX): command, modules, man page, unit, example config
 	@build/install.sh $(OUT) "$(DESTDIR)" "$(PREFIX)"
