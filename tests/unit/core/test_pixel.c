@@ -98,7 +98,7 @@ static void test_refused(void **state)
     refused("data=e30*", "data: must be base64");
     refused("data=", "data: the text ends too soon at byte 0");
     refused("data=WzFd", "data: must be an object");
-    refused("data=eyJhIjp9", "data: unexpected character at byte 5");
+    refused("data=eyJhIjp9", "data: unexpected token at byte 5");
 }
 
 static char *repeated(const char *text, int count, const char *end)
