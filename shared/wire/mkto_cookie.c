@@ -1,7 +1,8 @@
 #include "mkto_cookie.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "mkto_host.h"
 
 #define HEX_MIN 4  /* digits of a token's last part: four words without leading zeros … */
 #define HEX_MAX 32 /* … of up to eight digits each */
@@ -24,39 +25,6 @@ static bool is_hex(char c)
 static bool is_alnum(char c)
 {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static struct mkto_slice trim(struct mkto_slice s)
-{
-    while (s.len > 0 && is_space(s.data[0])) {
-        s.data++;
-        s.len--;
-    }
-    while (s.len > 0 && is_space(s.data[s.len - 1])) {
-        s.len--;
-    }
-    return s;
-}
-
-/* Cuts what stands before the first `separator` off the front of rest; all of it when there is
- * none. */
-static struct mkto_slice cut(struct mkto_slice *rest, char separator)
-{
-    const char *end = rest->len == 0 ? NULL : memchr(rest->data, separator, rest->len);
-    struct mkto_slice head = *rest;
-    if (end == NULL) {
-        *rest = MKTO_SLICE_NONE;
-        return head;
-    }
-    head.len = (size_t)(end - rest->data);
-    rest->len -= head.len + 1;
-    rest->data = end + 1;
-    return head;
 }
 
 static bool has(struct mkto_slice s, char c)
@@ -133,18 +101,18 @@ static struct parts split(struct mkto_slice value, char separator)
 {
     struct parts parts = {MKTO_SLICE_NONE, MKTO_SLICE_NONE};
     while (value.len > 0) {
-        struct mkto_slice part = cut(&value, '&');
+        struct mkto_slice part = mkto_slice_cut(&value, '&');
         if (!has(part, separator)) {
             continue;
         }
-        const struct mkto_slice key = trim(cut(&part, separator));
+        const struct mkto_slice key = mkto_slice_trim(mkto_slice_cut(&part, separator));
         if (part.data == NULL) {
             part = (struct mkto_slice){"", 0};
         }
         if (mkto_slice_is(key, "id")) {
-            parts.id = trim(part);
+            parts.id = mkto_slice_trim(part);
         } else if (mkto_slice_is(key, "token")) {
-            parts.token = trim(part);
+            parts.token = mkto_slice_trim(part);
         }
     }
     return parts;
@@ -167,19 +135,10 @@ static int parse_raw(struct mkto_slice value, struct mkto_cookie *cookie)
     return 0;
 }
 
-static struct mkto_slice unquote(struct mkto_slice value)
-{
-    value = trim(value);
-    if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"') {
-        return (struct mkto_slice){value.data + 1, value.len - 2};
-    }
-    return value;
-}
-
 int mkto_cookie_parse(struct mkto_slice value, struct mkto_cookie *cookie)
 {
     memset(cookie, 0, sizeof(*cookie));
-    value = unquote(value);
+    value = mkto_slice_unquote(mkto_slice_trim(value));
     if (value.len == 0 || value.len > MKTO_COOKIE_RAW_MAX) {
         return -1;
     }
@@ -191,55 +150,49 @@ int mkto_cookie_parse(struct mkto_slice value, struct mkto_cookie *cookie)
     return parse_raw((struct mkto_slice){decoded, (size_t)len}, cookie);
 }
 
-static bool same_fold(struct mkto_slice a, struct mkto_slice b)
-{
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
-}
-
-/* host without its port, and without the dot of a fully qualified name; "[::1]" with its brackets
- */
-static struct mkto_slice host_name(struct mkto_slice host)
-{
-    if (host.len > 0 && host.data[0] == '[') {
-        const char *end = memchr(host.data, ']', host.len);
-        return end == NULL ? host : (struct mkto_slice){host.data, (size_t)(end - host.data) + 1};
-    }
-    host = cut(&host, ':');
-    if (host.len > 1 && host.data[host.len - 1] == '.') {
-        host.len--;
-    }
-    return host;
-}
-
-static bool covers(struct mkto_slice domain, struct mkto_slice host)
-{
-    if (domain.len == 0 || domain.len > host.len) {
-        return false;
-    }
-    const size_t before = host.len - domain.len;
-    const struct mkto_slice tail = {host.data + before, domain.len};
-    return same_fold(tail, domain) && (before == 0 || host.data[before - 1] == '.');
-}
-
 static int rank_of(const struct mkto_cookie *cookie, struct mkto_slice munchkin_id,
                    struct mkto_slice host)
 {
-    if (!same_fold(mkto_slice_str(cookie->id), munchkin_id)) {
+    if (!mkto_slice_eq_fold(mkto_slice_str(cookie->id), munchkin_id)) {
         return RANK_PARSED;
     }
     const struct mkto_slice domain = mkto_cookie_token_domain(mkto_slice_str(cookie->token));
-    return covers(domain, host) ? RANK_OURS - (int)domain.len : RANK_PARSED;
+    return mkto_host_covers(domain, host) ? RANK_OURS - (int)domain.len : RANK_PARSED;
+}
+
+/* The value of the cookie of our name that stands first in *rest, which then begins behind it.
+ * Looks for the name alone: cutting up each cookie of a long header costs too much on each page. */
+static bool next_value(struct mkto_slice *rest, struct mkto_slice *value)
+{
+    const size_t name = sizeof(MKTO_COOKIE_NAME) - 1;
+    const char *const start = rest->data;
+    const char *at;
+    while (rest->len > 0 && (at = memmem(rest->data, rest->len, MKTO_COOKIE_NAME, name)) != NULL) {
+        const struct mkto_slice before =
+            mkto_slice_trim((struct mkto_slice){start, (size_t)(at - start)});
+        rest->len -= (size_t)(at - rest->data) + name;
+        rest->data = at + name;
+        if (before.len > 0 && before.data[before.len - 1] != ';') {
+            continue;
+        }
+        struct mkto_slice behind = *rest;
+        *value = mkto_slice_trim(mkto_slice_cut(&behind, ';'));
+        if (mkto_slice_trim(mkto_slice_cut(value, '=')).len == 0) {
+            *rest = behind;
+            return true;
+        }
+    }
+    return false;
 }
 
 void mkto_cookie_scan(struct mkto_cookie_pick *pick, struct mkto_slice header,
                       struct mkto_slice munchkin_id, struct mkto_slice host)
 {
-    host = host_name(host);
-    while (header.len > 0) {
-        struct mkto_slice value = trim(cut(&header, ';'));
-        const struct mkto_slice name = trim(cut(&value, '='));
+    struct mkto_slice value;
+    host = mkto_host_name(host);
+    while (next_value(&header, &value)) {
         struct mkto_cookie cookie;
-        if (!mkto_slice_is(name, MKTO_COOKIE_NAME) || mkto_cookie_parse(value, &cookie) != 0) {
+        if (mkto_cookie_parse(value, &cookie) != 0) {
             continue;
         }
         const int rank = rank_of(&cookie, munchkin_id, host);
@@ -364,41 +317,12 @@ static struct mkto_slice last_labels(struct mkto_slice host, unsigned count)
     return (struct mkto_slice){host.data + at, host.len - at};
 }
 
-static bool is_ipv4(struct mkto_slice host)
-{
-    unsigned labels = 0;
-    while (host.len > 0) {
-        const struct mkto_slice label = cut(&host, '.');
-        if (label.len == 0 || label.len > 3 || run_at_end(label, is_digit) != label.len) {
-            return false;
-        }
-        labels++;
-    }
-    return labels == 4;
-}
-
-/* "com.au", "co.uk": a second level that is nobody's own. */
-static bool is_shared_level(struct mkto_slice two)
-{
-    static const char *const shared[] = {"com", "co", "net", "org", "gov", "edu", "ac"};
-    const struct mkto_slice second = cut(&two, '.');
-    if (two.len != 2) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
-        if (same_fold(second, mkto_slice_str(shared[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 struct mkto_slice mkto_cookie_domain(struct mkto_slice host)
 {
-    host = host_name(host);
-    if (host.len == 0 || host.data[0] == '[' || is_ipv4(host)) {
+    host = mkto_host_name(host);
+    if (host.len == 0 || mkto_host_is_address(host)) {
         return host;
     }
     const struct mkto_slice two = last_labels(host, 2);
-    return is_shared_level(two) ? last_labels(host, 3) : two;
+    return mkto_host_is_shared(two) ? last_labels(host, 3) : two;
 }

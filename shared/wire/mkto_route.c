@@ -1,7 +1,5 @@
 #include "mkto_route.h"
 
-#include <strings.h>
-
 struct path {
     const char *name;
     enum mkto_call call;
@@ -33,43 +31,6 @@ static const char *const names[MKTO_CALL_COUNT] = {
 };
 /* clang-format on */
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static struct mkto_slice trim(struct mkto_slice s)
-{
-    while (s.len > 0 && is_space(s.data[0])) {
-        s.data++;
-        s.len--;
-    }
-    while (s.len > 0 && is_space(s.data[s.len - 1])) {
-        s.len--;
-    }
-    return s;
-}
-
-static bool equals_fold(struct mkto_slice s, const char *word)
-{
-    return s.len == strlen(word) && strncasecmp(s.data, word, s.len) == 0;
-}
-
-/* Cuts what stands before `separator` off the front of rest. */
-static struct mkto_slice cut(struct mkto_slice *rest, char separator)
-{
-    const char *end = rest->len == 0 ? NULL : memchr(rest->data, separator, rest->len);
-    struct mkto_slice head = *rest;
-    if (end == NULL) {
-        *rest = MKTO_SLICE_NONE;
-        return head;
-    }
-    head.len = (size_t)(end - rest->data);
-    rest->len -= head.len + 1;
-    rest->data = end + 1;
-    return head;
-}
-
 static enum mkto_call call_of_path(struct mkto_slice path)
 {
     if (path.len > 0 && path.data[0] == '/') {
@@ -86,16 +47,16 @@ static enum mkto_call call_of_path(struct mkto_slice path)
 
 static bool charset_is_taken(struct mkto_slice parameter)
 {
-    const struct mkto_slice name = trim(cut(&parameter, '='));
-    if (!equals_fold(name, "charset")) {
+    const struct mkto_slice name = mkto_slice_trim(mkto_slice_cut(&parameter, '='));
+    if (!mkto_slice_is_fold(name, "charset")) {
         return true;
     }
-    struct mkto_slice value = trim(parameter);
+    struct mkto_slice value = mkto_slice_trim(parameter);
     if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"') {
         value.data++;
         value.len -= 2;
     }
-    return equals_fold(value, "utf-8") || equals_fold(value, "utf8");
+    return mkto_slice_is_fold(value, "utf-8") || mkto_slice_is_fold(value, "utf8");
 }
 
 static bool media_type_is_taken(struct mkto_slice content_type)
@@ -103,12 +64,12 @@ static bool media_type_is_taken(struct mkto_slice content_type)
     if (content_type.data == NULL) {
         return true;
     }
-    const struct mkto_slice type = trim(cut(&content_type, ';'));
-    if (!equals_fold(type, "application/json") && !equals_fold(type, "text/plain")) {
+    const struct mkto_slice type = mkto_slice_trim(mkto_slice_cut(&content_type, ';'));
+    if (!mkto_slice_is_fold(type, "application/json") && !mkto_slice_is_fold(type, "text/plain")) {
         return false;
     }
     while (content_type.len > 0) {
-        if (!charset_is_taken(cut(&content_type, ';'))) {
+        if (!charset_is_taken(mkto_slice_cut(&content_type, ';'))) {
             return false;
         }
     }
@@ -117,8 +78,8 @@ static bool media_type_is_taken(struct mkto_slice content_type)
 
 static bool encoding_is_taken(struct mkto_slice encoding)
 {
-    const struct mkto_slice name = trim(encoding);
-    return name.len == 0 || equals_fold(name, "identity");
+    const struct mkto_slice name = mkto_slice_trim(encoding);
+    return name.len == 0 || mkto_slice_is_fold(name, "identity");
 }
 
 struct mkto_route_result mkto_route_check(const struct mkto_route_request *request)

@@ -34,4 +34,18 @@ static inline bool mkto_slice_is(struct mkto_slice a, const char *s)
     return mkto_slice_eq(a, mkto_slice_str(s));
 }
 
+/* ASCII letters of either case are the same. */
+bool mkto_slice_eq_fold(struct mkto_slice a, struct mkto_slice b);
+bool mkto_slice_is_fold(struct mkto_slice a, const char *s);
+
+/* Without blanks and tabs at both ends. */
+struct mkto_slice mkto_slice_trim(struct mkto_slice s);
+
+/* Cuts what stands before the first `separator` off the front of rest, and the separator; all of
+ * it, and rest becomes absent, when there is none. */
+struct mkto_slice mkto_slice_cut(struct mkto_slice *rest, char separator);
+
+/* Without the double quotes around it, when there are both. */
+struct mkto_slice mkto_slice_unquote(struct mkto_slice s);
+
 #endif

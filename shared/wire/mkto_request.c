@@ -1,0 +1,144 @@
+#include "mkto_request.h"
+
+#include <strings.h>
+
+#define LENGTH_MAX 16 /* of the names below */
+
+struct row {
+    struct mkto_slice name;
+    enum mkto_header header;
+};
+
+/* By length: a server asks about each header of each request, and nearly all are told apart by
+ * length and first letter. */
+/* clang-format off */
+#define ROW(name, header) {{name, sizeof(name) - 1}, header}
+
+static const struct row rows[] = {
+    ROW("DNT", MKTO_HEADER_DNT),
+    ROW("X-Moz", MKTO_HEADER_X_MOZ),
+    ROW("Accept", MKTO_HEADER_ACCEPT),
+    ROW("Origin", MKTO_HEADER_ORIGIN),
+    ROW("Referer", MKTO_HEADER_REFERER),
+    ROW("Purpose", MKTO_HEADER_PURPOSE),
+    ROW("Sec-GPC", MKTO_HEADER_SEC_GPC),
+    ROW("X-Purpose", MKTO_HEADER_X_PURPOSE),
+    ROW("User-Agent", MKTO_HEADER_USER_AGENT),
+    ROW("Sec-Purpose", MKTO_HEADER_SEC_PURPOSE),
+    ROW("Content-Type", MKTO_HEADER_CONTENT_TYPE),
+    ROW("Authorization", MKTO_HEADER_AUTHORIZATION),
+    ROW("If-None-Match", MKTO_HEADER_IF_NONE_MATCH),
+    ROW("Sec-Fetch-Dest", MKTO_HEADER_SEC_FETCH_DEST),
+    ROW("Sec-Fetch-Site", MKTO_HEADER_SEC_FETCH_SITE),
+    ROW("X-Marketo-Hash", MKTO_HEADER_X_MARKETO_HASH),
+    ROW("Accept-Language", MKTO_HEADER_ACCEPT_LANGUAGE),
+    ROW("Content-Encoding", MKTO_HEADER_CONTENT_ENCODING),
+    ROW("X-Requested-With", MKTO_HEADER_X_REQUESTED_WITH),
+};
+/* clang-format on */
+
+_Static_assert(sizeof(rows) / sizeof(rows[0]) == MKTO_HEADER_COUNT, "a row for each header");
+
+/* The first row of each length; the next one's is its end. */
+static const uint8_t first[LENGTH_MAX + 2] = {0, 0, 0, 0,  1,  1,  2,  4,  7,
+                                              7, 8, 9, 10, 11, 13, 16, 17, MKTO_HEADER_COUNT};
+
+enum mkto_header mkto_header_find(struct mkto_slice name)
+{
+    if (name.len == 0 || name.len > LENGTH_MAX) {
+        return MKTO_HEADER_COUNT;
+    }
+    for (size_t i = first[name.len]; i < first[name.len + 1]; i++) {
+        if (((name.data[0] ^ rows[i].name.data[0]) & 0x5f) == 0 &&
+            strncasecmp(name.data, rows[i].name.data, name.len) == 0) {
+            return rows[i].header;
+        }
+    }
+    return MKTO_HEADER_COUNT;
+}
+
+static bool has_opt_out(struct mkto_slice cookies)
+{
+    if (memmem(cookies.data, cookies.len, MKTO_OPT_OUT_NAME, sizeof(MKTO_OPT_OUT_NAME) - 1) ==
+        NULL) { /* nearly everybody */
+        return false;
+    }
+    while (cookies.len > 0) {
+        struct mkto_slice value = mkto_slice_trim(mkto_slice_cut(&cookies, ';'));
+        const struct mkto_slice name = mkto_slice_trim(mkto_slice_cut(&value, '='));
+        value = mkto_slice_unquote(mkto_slice_trim(value));
+        if (mkto_slice_is(name, MKTO_OPT_OUT_NAME) && value.len > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
+                         struct mkto_slice value)
+{
+    const enum mkto_header header = mkto_header_find(name);
+    if (value.data == NULL) {
+        value = MKTO_SLICE_LIT("");
+    }
+    if (header < MKTO_HEADER_COUNT) {
+        if (request->header[header].data == NULL) {
+            request->header[header] = value;
+        }
+    } else if (mkto_slice_is_fold(name, "Cookie") && value.len > 0) {
+        mkto_cookie_scan(&request->visitor, value, request->munchkin_id, request->host);
+        request->opt_out = request->opt_out || has_opt_out(value);
+    }
+}
+
+struct mkto_slice mkto_request_query(struct mkto_slice url)
+{
+    struct mkto_slice rest = mkto_slice_cut(&url, '#');
+    mkto_slice_cut(&rest, '?');
+    return rest;
+}
+
+struct mkto_slice mkto_request_parameter(struct mkto_slice query, const char *name)
+{
+    while (query.len > 0) {
+        struct mkto_slice value = mkto_slice_cut(&query, '&');
+        if (mkto_slice_is(mkto_slice_cut(&value, '='), name)) {
+            return value.data == NULL ? MKTO_SLICE_LIT("") : value;
+        }
+    }
+    return MKTO_SLICE_NONE;
+}
+
+/* The id as it came: whose cookie it is, the courier judges. */
+static struct mkto_slice visitor_cookie(const struct mkto_request *request, char *out)
+{
+    struct mkto_cookie cookie = request->visitor.best;
+    if (!request->visitor.found) {
+        return MKTO_SLICE_NONE;
+    }
+    if (cookie.id[0] == '\0' && request->munchkin_id.len <= MKTO_COOKIE_ID_MAX &&
+        request->munchkin_id.len > 0) {
+        memcpy(cookie.id, request->munchkin_id.data, request->munchkin_id.len);
+    }
+    const size_t len = mkto_cookie_format(cookie.id, cookie.token, out, MKTO_COOKIE_MAX);
+    return len == 0 ? MKTO_SLICE_NONE : (struct mkto_slice){out, len};
+}
+
+void mkto_request_envelope(const struct mkto_request *request, struct mkto_envelope *envelope,
+                           char *cookie)
+{
+    const struct mkto_slice *header = request->header;
+    const bool browser =
+        header[MKTO_HEADER_ORIGIN].data != NULL || header[MKTO_HEADER_SEC_FETCH_SITE].data != NULL;
+    envelope->flags |= request->https ? (uint32_t)MKTO_ENVELOPE_HTTPS : 0u;
+    envelope->flags |= browser ? (uint32_t)MKTO_ENVELOPE_BROWSER : 0u;
+    envelope->remote_addr = request->remote_addr;
+    envelope->host = request->host;
+    envelope->user_agent = header[MKTO_HEADER_USER_AGENT];
+    envelope->accept_language = header[MKTO_HEADER_ACCEPT_LANGUAGE];
+    envelope->referer = header[MKTO_HEADER_REFERER];
+    envelope->origin = header[MKTO_HEADER_ORIGIN];
+    envelope->dnt = header[MKTO_HEADER_DNT];
+    envelope->gpc = header[MKTO_HEADER_SEC_GPC];
+    envelope->cookie = visitor_cookie(request, cookie);
+}

@@ -1,0 +1,240 @@
+#include "wire_test.h"
+
+#include "mkto_request.h"
+#include "mkto_skip.h"
+
+static const char *const names[MKTO_HEADER_COUNT] = {
+    [MKTO_HEADER_ACCEPT] = "Accept",
+    [MKTO_HEADER_ACCEPT_LANGUAGE] = "Accept-Language",
+    [MKTO_HEADER_AUTHORIZATION] = "Authorization",
+    [MKTO_HEADER_CONTENT_ENCODING] = "Content-Encoding",
+    [MKTO_HEADER_CONTENT_TYPE] = "Content-Type",
+    [MKTO_HEADER_DNT] = "DNT",
+    [MKTO_HEADER_IF_NONE_MATCH] = "If-None-Match",
+    [MKTO_HEADER_ORIGIN] = "Origin",
+    [MKTO_HEADER_PURPOSE] = "Purpose",
+    [MKTO_HEADER_REFERER] = "Referer",
+    [MKTO_HEADER_SEC_FETCH_DEST] = "Sec-Fetch-Dest",
+    [MKTO_HEADER_SEC_FETCH_SITE] = "Sec-Fetch-Site",
+    [MKTO_HEADER_SEC_GPC] = "Sec-GPC",
+    [MKTO_HEADER_SEC_PURPOSE] = "Sec-Purpose",
+    [MKTO_HEADER_USER_AGENT] = "User-Agent",
+    [MKTO_HEADER_X_MARKETO_HASH] = "X-Marketo-Hash",
+    [MKTO_HEADER_X_MOZ] = "X-Moz",
+    [MKTO_HEADER_X_PURPOSE] = "X-Purpose",
+    [MKTO_HEADER_X_REQUESTED_WITH] = "X-Requested-With",
+};
+
+static void add(struct mkto_request *request, const char *name, const char *value)
+{
+    mkto_request_header(request, mkto_slice_str(name), mkto_slice_str(value));
+}
+
+static void every_header_in_any_case(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MKTO_HEADER_COUNT; i++) {
+        char lower[32], upper[32];
+        const size_t len = strlen(names[i]);
+        for (size_t k = 0; k <= len; k++) {
+            lower[k] =
+                (char)(names[i][k] >= 'A' && names[i][k] <= 'Z' ? names[i][k] + 32 : names[i][k]);
+            upper[k] =
+                (char)(names[i][k] >= 'a' && names[i][k] <= 'z' ? names[i][k] - 32 : names[i][k]);
+        }
+        assert_int_equal(mkto_header_find(mkto_slice_str(names[i])), i);
+        assert_int_equal(mkto_header_find(mkto_slice_str(lower)), i);
+        assert_int_equal(mkto_header_find(mkto_slice_str(upper)), i);
+        assert_int_equal(mkto_header_find((struct mkto_slice){names[i], len - 1}),
+                         MKTO_HEADER_COUNT);
+        lower[len - 1] = (char)(lower[len - 1] + 1);
+        assert_int_equal(mkto_header_find(mkto_slice_str(lower)), MKTO_HEADER_COUNT);
+    }
+}
+
+static void no_header(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"",
+                                         "D",
+                                         "Host",
+                                         "Cookie",
+                                         "\x44",
+                                         "Sec-Fetch-Mode",
+                                         "X-Requested-With1",
+                                         "Accept-Encoding",
+                                         "\xc1"
+                                         "ccept",
+                                         "X\xad"
+                                         "Moz",
+                                         "A-header-of-a-name-that-is-longer-than-any"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_int_equal(mkto_header_find(mkto_slice_str(others[i])), MKTO_HEADER_COUNT);
+    }
+    assert_int_equal(mkto_header_find(MKTO_SLICE_NONE), MKTO_HEADER_COUNT);
+}
+
+static void first_of_two(void **state)
+{
+    (void)state;
+    struct mkto_request request = {.host = MKTO_SLICE_LIT("www.example.com")};
+    add(&request, "origin", "https://a.example");
+    add(&request, "Origin", "https://b.example");
+    add(&request, "Referer", NULL);
+    add(&request, "Referer", "https://c.example");
+    assert_slice(request.header[MKTO_HEADER_ORIGIN], "https://a.example");
+    assert_non_null(request.header[MKTO_HEADER_REFERER].data);
+    assert_int_equal(request.header[MKTO_HEADER_REFERER].len, 0);
+    assert_null(request.header[MKTO_HEADER_DNT].data);
+}
+
+static void visitor(void **state)
+{
+    (void)state;
+    struct mkto_request request = {.host = MKTO_SLICE_LIT("www.example.com"),
+                                   .munchkin_id = MKTO_SLICE_LIT("561-HYG-937")};
+    add(&request, "Cookie", "");
+    add(&request, "Cookie", "a=_mkto_trk=id:x&token:y; b=1");
+    assert_false(request.visitor.found);
+    add(&request, "cookie", "_mkto_trk=id:OTHER&token:_mch-example.com-1-12345; c=2");
+    add(&request, "COOKIE",
+        "x_mkto_trk=id:561-HYG-937&token:no;\t _mkto_trk "
+        "=id:561-HYG-937&token:_mch-example.com-2-12345");
+    assert_true(request.visitor.found);
+    assert_string_equal(request.visitor.best.token, "_mch-example.com-2-12345");
+    assert_false(request.opt_out);
+}
+
+static void opt_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cookies;
+        bool out;
+    } rows[] = {
+        {"mkto_opt_out=id:true", true}, {"a=b; mkto_opt_out=true; c=d", true},
+        {" mkto_opt_out = x", true},    {"mkto_opt_out=", false},
+        {"mkto_opt_out=\"\"", false},   {"mkto_opt_out", false},
+        {"mkto_opt_out ;a=b", false},   {"xmkto_opt_out=1", false},
+        {"mkto_opt_out1=1", false},     {"a=mkto_opt_out=1", false},
+        {"MKTO_OPT_OUT=1", false},      {"mkto_opt_out=; mkto_opt_out=1", true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mkto_request request = {.method = MKTO_SLICE_LIT("GET")};
+        add(&request, "Cookie", rows[i].cookies);
+        assert_int_equal(request.opt_out, rows[i].out);
+        add(&request, "Cookie", "other=1");
+        assert_int_equal(request.opt_out, rows[i].out);
+    }
+}
+
+static void queries(void **state)
+{
+    (void)state;
+    assert_slice(mkto_request_query(mkto_slice_str("/a?b=c&d")), "b=c&d");
+    assert_slice(mkto_request_query(mkto_slice_str("https://h/a?b?c")), "b?c");
+    assert_slice(mkto_request_query(mkto_slice_str("/a?b#c?d")), "b");
+    assert_null(mkto_request_query(mkto_slice_str("/a#b?c")).data);
+    assert_null(mkto_request_query(mkto_slice_str("/a")).data);
+    assert_null(mkto_request_query(MKTO_SLICE_NONE).data);
+    const struct mkto_slice empty = mkto_request_query(mkto_slice_str("/a?"));
+    assert_non_null(empty.data);
+    assert_int_equal(empty.len, 0);
+}
+
+static void parameters(void **state)
+{
+    (void)state;
+    const struct mkto_slice query = mkto_slice_str("a=1&&bc=x%20=y&b=2&flag&a=3&e=");
+    assert_slice(mkto_request_parameter(query, "a"), "1");
+    assert_slice(mkto_request_parameter(query, "b"), "2");
+    assert_slice(mkto_request_parameter(query, "bc"), "x%20=y");
+    assert_slice(mkto_request_parameter(query, "flag"), "");
+    assert_slice(mkto_request_parameter(query, "e"), "");
+    assert_null(mkto_request_parameter(query, "A").data);
+    assert_null(mkto_request_parameter(query, "c").data);
+    assert_null(mkto_request_parameter(MKTO_SLICE_NONE, "a").data);
+}
+
+static void envelope(void **state)
+{
+    (void)state;
+    struct mkto_request request = {.host = MKTO_SLICE_LIT("www.example.com:8443"),
+                                   .remote_addr = MKTO_SLICE_LIT("192.0.2.1"),
+                                   .munchkin_id = MKTO_SLICE_LIT("561-HYG-937"),
+                                   .https = true};
+    struct mkto_envelope made = {.call = MKTO_CALL_PAGE, .flags = MKTO_ENVELOPE_SERVER};
+    char cookie[MKTO_COOKIE_MAX];
+    add(&request, "User-Agent", "ua");
+    add(&request, "Accept-Language", "de");
+    add(&request, "Referer", "https://r/");
+    add(&request, "Origin", "https://o");
+    add(&request, "DNT", "1");
+    add(&request, "Sec-GPC", "0");
+    add(&request, "Cookie", "_mkto_trk=id:&token:tok~1");
+    mkto_request_envelope(&request, &made, cookie);
+    assert_int_equal(made.flags,
+                     MKTO_ENVELOPE_SERVER | MKTO_ENVELOPE_HTTPS | MKTO_ENVELOPE_BROWSER);
+    assert_int_equal(made.call, MKTO_CALL_PAGE);
+    assert_slice(made.host, "www.example.com:8443");
+    assert_slice(made.remote_addr, "192.0.2.1");
+    assert_slice(made.user_agent, "ua");
+    assert_slice(made.accept_language, "de");
+    assert_slice(made.referer, "https://r/");
+    assert_slice(made.origin, "https://o");
+    assert_slice(made.dnt, "1");
+    assert_slice(made.gpc, "0");
+    assert_slice(made.cookie, "id:561-HYG-937&token:tok~1");
+}
+
+static void envelope_of_a_server(void **state)
+{
+    (void)state;
+    struct mkto_request request = {.host = MKTO_SLICE_LIT("h")};
+    struct mkto_envelope made = {.flags = 0};
+    char cookie[MKTO_COOKIE_MAX];
+    mkto_request_envelope(&request, &made, cookie);
+    assert_int_equal(made.flags, 0);
+    assert_null(made.cookie.data);
+    assert_null(made.remote_addr.data);
+    assert_null(made.user_agent.data);
+    add(&request, "Sec-Fetch-Site", "none");
+    /* a token whose every byte grows to three does not fit */
+    char large[MKTO_COOKIE_TOKEN_MAX + 32] = "_mkto_trk=id:a&token:";
+    memset(large + strlen(large), '/', MKTO_COOKIE_TOKEN_MAX);
+    add(&request, "Cookie", large);
+    assert_true(request.visitor.found);
+    mkto_request_envelope(&request, &made, cookie);
+    assert_int_equal(made.flags, MKTO_ENVELOPE_BROWSER);
+    assert_null(made.cookie.data);
+}
+
+static void skips(void **state)
+{
+    (void)state;
+    static const char *const words[MKTO_SKIP_COUNT] = {
+        "none", "consent",  "opt_out",    "gpc",        "dnt",
+        "bot",  "prefetch", "no_visitor", "not_stored", "origin"};
+    for (int i = 0; i < MKTO_SKIP_COUNT; i++) {
+        assert_string_equal(mkto_skip_name((enum mkto_skip)i), words[i]);
+    }
+    assert_string_equal(mkto_skip_name(MKTO_SKIP_COUNT), "none");
+    assert_string_equal(mkto_skip_name((enum mkto_skip) - 1), "none");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_header_in_any_case),
+        cmocka_unit_test(no_header),
+        cmocka_unit_test(first_of_two),
+        cmocka_unit_test(visitor),
+        cmocka_unit_test(opt_out),
+        cmocka_unit_test(queries),
+        cmocka_unit_test(parameters),
+        cmocka_unit_test(envelope),
+        cmocka_unit_test(envelope_of_a_server),
+        cmocka_unit_test(skips),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
