@@ -3,10 +3,12 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 missing=
+# Another package may stand in for one of ours: a newer Node brings npm along and conflicts with the distribution's.
+provided=$(dpkg-query -W -f '${db:Status-Status} ${Provides}\n' | sed -n 's/^installed //p' | sed 's/([^)]*)//g' | tr -d ' ' | tr ',' '\n')
 for group in "$@"; do
     for package in $(awk -v g="[$group]" '/^#/ { on = ($2 == g); next } on && NF { print $1 }' "$here/packages.txt"); do
         state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-        [ "$state" = installed ] || missing="$missing $package"
+        [ "$state" = installed ] || echo "$provided" | grep -qx "$package" || missing="$missing $package"
     done
 done
 [ -n "$missing" ] || exit 0

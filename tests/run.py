@@ -8,6 +8,7 @@ Runs the layers of `make test` and prints a closing line: how many passed, faile
   valgrind the unit programs under memcheck
   sandbox the sandbox Marketo's own tests
   e2e     pytest over real nginx and httpd (event, worker, prefork)
+  browser pytest: marketo.js and published tracking clients, in Chromium and Node, over nginx and httpd (event)
   fault   pytest: kill -9, SIGSTOP, full disk, Marketo away
   lint    tests/lint/run.py, clang-tidy, cppcheck
 
@@ -152,6 +153,10 @@ def run_e2e(layer, out, _jobs):
     pytest(layer, *WORKERS, "tests/e2e", env={"MKTO_OUT": out})
 
 
+def run_browser(layer, out, _jobs):
+    pytest(layer, *WORKERS, "tests/browser", env={"MKTO_OUT": out})
+
+
 def run_fault(layer, out, _jobs):
     pytest(layer, "-n", "3", "tests/fault", env={"MKTO_OUT": out})
 
@@ -171,7 +176,7 @@ def run_lint(layer, out, _jobs):
 
 
 LAYERS = {"build": run_build, "unit": run_unit, "sandbox": run_sandbox, "lint": run_lint, "e2e": run_e2e,
-          "fault": run_fault, "asan": run_asan, "valgrind": run_valgrind}
+          "browser": run_browser, "fault": run_fault, "asan": run_asan, "valgrind": run_valgrind}
 
 
 def main():

@@ -140,7 +140,7 @@ export function createClient(base) {
             debugging = debugging || !!settings.debug;
             const root = new URL((settings.endpoint || base).replace(/\/?$/, '/'), location.href).href;
             renew();
-            outbox = createOutbox({ url: root + 'v1/b', writeKey: key, warn, log });
+            outbox = createOutbox({ url: root + 'v1/batch', writeKey: key, warn, log });
             const id = settings.munchkinId || (/-/.test(settings.munchkin) && settings.munchkin);
             if (settings.munchkin && id) {
                 munchkin = createMunchkin({ id, source: settings.munchkinSrc, hashUrl: root + 'hash', outbox, warn });

@@ -51,7 +51,7 @@ export function emailOf({ userId, traits }) {
 /* The reserved traits under Marketo's names; all others as they are. */
 export function leadOf(message) {
     const { traits, userId } = message;
-    const lead = Object.assign({}, traits, { id: userId, userId });
+    const lead = Object.assign({}, traits, userId && { id: userId, userId });
     const words = /^(\S+)\s*(.*)$/.exec(trimmed(look(traits, 'name')) || '') || [];
     const given = {
         email: emailOf(message),
@@ -157,7 +157,7 @@ export function createMunchkin({ id, source, hashUrl, outbox, warn }) {
 
     load();
     setTimeout(settle, PATIENCE, false);
-    addEventListener('pagehide', () => settle(false));
+    outbox.beforeLeave = () => settle(false);
 
     return {
         add(message) {

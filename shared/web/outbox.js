@@ -31,14 +31,17 @@ function mayRetry(status) {
 }
 
 function backoff(tries) {
-    return Math.min(BACKOFF * 2 ** (tries - 1), BACKOFF_MAX) * (0.9 + Math.random() / 5);
+    return Math.min(BACKOFF * 2 ** (tries - 1), BACKOFF_MAX);
 }
 
 export function createOutbox({ url, writeKey, warn, log }) {
     const key = PREFIX + uuid();
+    const it = { add, flush, beforeLeave: () => {} }; // beforeLeave is for those that hold messages back
     const lasting = 'keepalive' in Request.prototype;
     let busy = false;
-    let pause = 0; // the server asked for quiet until then
+    let gone = false; // the page, if only into the browser's cache of pages
+    let pause = 0; // nothing is sent until then: what fails now would fail for what is behind it, too
+    let told = false; // the server asked for that
     let timer;
 
     function load(name) {
@@ -91,7 +94,8 @@ export function createOutbox({ url, writeKey, warn, log }) {
         return fetch(url, {
             method: 'POST', body: text, keepalive: bytes(text) <= BODY_MAX, credentials: 'include', signal: abort.signal,
             headers: { 'Content-Type': 'text/plain' },
-        }).then((reply) => ({ status: reply.status, after: +reply.headers.get('Retry-After') }), () => ({ status: 0 }))
+        }).then((reply) => reply.text().then(() => ({ status: reply.status, after: +reply.headers.get('Retry-After') })))
+            .catch(() => ({ status: 0 }))
             .then((reply) => {
                 clearTimeout(limit);
                 return reply;
@@ -102,19 +106,25 @@ export function createOutbox({ url, writeKey, warn, log }) {
         const now = Date.now();
         const ids = sent.map((item) => item.m.messageId);
         const wait = after > 0 ? Math.min(after, RETRY_AFTER_MAX) * 1000 : 0;
+        const spread = 0.9 + Math.random() / 5; // the same for all of them: they keep their order
+        const later = (tries) => now + (wait || backoff(tries) * spread);
         let lost = 0;
+        if (gone && !status) {
+            return; // cut off with the page; leave() has said what happens next
+        }
         log(`${sent.length} sent: ${status || 'no answer'}`);
         save(load().q.filter((item) => {
             if (!ids.includes(item.m.messageId)) {
                 return true;
             }
-            item.n = now + (wait || backoff(item.t));
+            item.n = later(item.t);
             const keep = mayRetry(status) && item.t < TRIES_MAX;
             lost += !keep && (status < 200 || status > 299);
             return keep;
-        }), now);
-        if (status && mayRetry(status)) {
-            pause = now + (wait || backoff(sent[0].t));
+        }), gone ? 0 : now);
+        if (mayRetry(status)) {
+            pause = later(Math.min(...sent.map((item) => item.t)));
+            told = wait > 0;
         }
         if (lost) {
             warn(`${lost} events were not taken: ${status || 'no answer'}`);
@@ -123,7 +133,7 @@ export function createOutbox({ url, writeKey, warn, log }) {
 
     function flush() {
         clearTimeout(timer);
-        if (busy || navigator.onLine === false) {
+        if (busy || gone || navigator.onLine === false) {
             return;
         }
         const now = Date.now();
@@ -150,8 +160,10 @@ export function createOutbox({ url, writeKey, warn, log }) {
 
     /* The page goes: what waits is handed to the browser, and the list to the next page. Nobody will hear how either ended. */
     function leave() {
+        it.beforeLeave();
         const now = Date.now();
         const items = load().q;
+        gone = true;
         const flying = (item) => item.t > 0 && busy && !isDue(item, now);
         const rest = fitting(items.filter((item) => isDue(item, now) || (!lasting && flying(item))));
         if (rest.length && pause <= now && navigator.sendBeacon) {
@@ -163,6 +175,13 @@ export function createOutbox({ url, writeKey, warn, log }) {
             }
         });
         save(items, 0);
+    }
+
+    function come() {
+        if (gone) {
+            gone = false;
+            flush();
+        }
     }
 
     function beat() {
@@ -188,10 +207,14 @@ export function createOutbox({ url, writeKey, warn, log }) {
     adopt();
     setInterval(beat, BEAT);
     addEventListener('pagehide', leave);
+    addEventListener('pageshow', come);
     addEventListener('online', () => {
-        save(load().q.map((item) => Object.assign(item, { n: busy ? item.n : 0 })), Date.now());
+        if (!busy && !told) {
+            pause = 0;
+            save(load().q.map((item) => Object.assign(item, { n: 0 })), Date.now());
+        }
         flush();
     });
     timer = setTimeout(flush);
-    return { add, flush };
+    return it;
 }

@@ -42,7 +42,7 @@ export const local = {
 function cookie(name) {
     const found = document.cookie.split('; ').find((pair) => pair.startsWith(name + '='));
     const text = found && found.slice(name.length + 1);
-    return attempt(() => decodeURIComponent(text)) || text;
+    return text && (attempt(() => decodeURIComponent(text)) || text);
 }
 
 function bake(name, value, age, site) {

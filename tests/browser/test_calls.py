@@ -1,0 +1,261 @@
+"""The surface of the classic analytics.js: argument forms, what a message holds, who the visitor is, and where that is kept."""
+import re
+
+import pytest
+
+from site_pages import plain, snippet
+from waiting import wait_until
+
+UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+SILENT = plain('data-page="off"')
+
+
+@pytest.fixture
+def page(stand, context):
+    return context.page(stand.page("/shop", head=SILENT))
+
+
+def said_of(stand, page, *calls):
+    """The messages of some calls."""
+    before = len(stand.messages)
+    for call in calls:
+        page.run("void (%s)" % call)
+    stand.heard(before + len(calls))
+    return stand.messages[before:]
+
+
+FORMS = [
+    ("page()", {"type": "page"}, {}),
+    ("page('Home')", {"type": "page", "name": "Home"}, {"name": "Home"}),
+    ("page('Docs', 'Home')", {"category": "Docs", "name": "Home"}, {"name": "Home", "category": "Docs"}),
+    ("page('Docs', 'Home', {a: 1})", {"category": "Docs", "name": "Home"}, {"a": 1}),
+    ("page('Home', {a: 1})", {"name": "Home"}, {"a": 1}),
+    ("page({a: 1, url: 'https://www.example.com/x'})", {"type": "page"}, {"a": 1, "url": "https://www.example.com/x"}),
+    ("page(null, 'Home', {a: 1})", {"name": "Home"}, {"a": 1}),
+    ("page('Home', () => {})", {"name": "Home"}, {}),
+    ("page(() => {})", {"type": "page"}, {}),
+    ("pageview('/virtual')", {"type": "page"}, {"path": "/virtual"}),
+    ("screen('Home', {a: 1})", {"type": "screen", "name": "Home"}, {"a": 1}),
+    ("track('Signed Up')", {"type": "track", "event": "Signed Up", "properties": {}}, {}),
+    ("track('Signed Up', {plan: 'Pro'})", {"event": "Signed Up"}, {"plan": "Pro"}),
+    ("track('Signed Up', () => {})", {"event": "Signed Up", "properties": {}}, {}),
+    ("track('Signed Up', {plan: 'Pro'}, {integrations: {Marketo: false}}, () => {})",
+     {"event": "Signed Up", "integrations": {"Marketo": False}}, {"plan": "Pro"}),
+    ("track('Signed Up', {}, {timestamp: '2026-01-02T03:04:05.000Z', anonymousId: 'anon-1'})",
+     {"timestamp": "2026-01-02T03:04:05.000Z", "anonymousId": "anon-1"}, {}),
+]
+
+
+@pytest.mark.parametrize("call, fields, properties", FORMS, ids=[form[0] for form in FORMS])
+def test_forms(stand, page, call, fields, properties):
+    message = said_of(stand, page, "analytics." + call)[0]
+    assert {key: message.get(key) for key in fields} == fields
+    assert {key: message["properties"].get(key) for key in properties} == properties
+
+
+def test_forms_of_identify(stand, page):
+    one, two, three, four, five = said_of(
+        stand, page, "analytics.identify({a: 1})", "analytics.identify('u1', {b: 2})", "analytics.identify({c: 3}, () => {})",
+        "analytics.identify('u1')", "analytics.identify(7, {d: 4})")
+    assert one["traits"] == {"a": 1} and "userId" not in one or one["userId"] is None
+    assert (two["userId"], two["traits"]) == ("u1", {"a": 1, "b": 2})
+    assert (three["userId"], three["traits"]) == ("u1", {"a": 1, "b": 2, "c": 3})
+    assert (four["userId"], four["traits"]) == ("u1", {"a": 1, "b": 2, "c": 3})
+    assert (five["userId"], five["traits"]) == ("7", {"d": 4})
+    assert one["anonymousId"] == two["anonymousId"] == four["anonymousId"] != five["anonymousId"]
+
+
+def test_forms_of_group_and_alias(stand, page):
+    said_of(stand, page, "analytics.identify('u1')")
+    one, two, three, four = said_of(
+        stand, page, "analytics.group('g1', {company: 'Acme'})", "analytics.group({seats: 3})", "analytics.alias('u2')",
+        "analytics.alias('u2', 'u0', {}, () => {})")
+    assert (one["groupId"], one["traits"], one["userId"]) == ("g1", {"company": "Acme"}, "u1")
+    assert (two["groupId"], two["traits"]) == ("g1", {"company": "Acme", "seats": 3})
+    assert (three["userId"], three["previousId"]) == ("u2", "u1")
+    assert (four["userId"], four["previousId"]) == ("u2", "u0")
+    assert page.run("analytics.group().id()") == "g1"
+    assert page.run("analytics.group().properties()") == {"company": "Acme", "seats": 3}
+
+
+def test_what_a_message_holds(stand, context):
+    page = context.page(stand.page("/shop", head=SILENT) + "?a=1&b=2#top")
+    message = said_of(stand, page, "analytics.track('Ordered')")[0]
+    assert re.match(r"^mkto-[0-9a-f-]{36}$", message["messageId"])
+    assert re.match(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", message["timestamp"])
+    assert UUID.match(message["anonymousId"])
+    assert message["context"]["page"] == {"path": "/shop", "referrer": "", "search": "?a=1&b=2", "title": "Shop",
+                                          "url": stand.url + "/shop?a=1&b=2"}
+    assert message["context"]["library"]["name"] == "marketo.js"
+    assert stand.bodies[-1]["path"] == "/mkto/v1/batch" and stand.bodies[-1]["sentAt"] >= message["timestamp"]
+
+
+def test_canonical_link(stand, context):
+    canonical = '<link rel="canonical" href="https://www.example.com/canonical">'
+    page = context.page(stand.page("/shop", head=canonical + SILENT) + "?a=1")
+    message = said_of(stand, page, "analytics.page()")[0]
+    assert message["properties"]["url"] == "https://www.example.com/canonical?a=1"
+    assert message["properties"]["path"] == "/canonical"
+
+
+def test_options_of_old_stand_for_the_context(stand, page):
+    one, two = said_of(stand, page, "analytics.track('a', {}, {ip: '0.0.0.0'})",
+                       "analytics.track('b', {}, {context: {page: {title: 'Other'}, traits: {email: 'a@example.com'}}})")
+    assert one["context"]["ip"] == "0.0.0.0"
+    assert two["context"]["page"]["title"] == "Other" and two["context"]["page"]["path"] == "/shop"
+    assert two["context"]["traits"] == {"email": "a@example.com"}
+
+
+def test_a_message_is_as_at_its_call(stand, page):
+    page.run("(() => { const p = {plan: 'a'}; analytics.track('Ordered', p); p.plan = 'b'; })()")
+    assert stand.heard(1)[0]["properties"] == {"plan": "a"}
+
+
+def test_callbacks_and_listeners(stand, page):
+    page.run("""void (window.seen = [], analytics
+        .on('track', (event, properties) => seen.push(['on', event, properties.a]))
+        .once('track', (event) => seen.push(['once', event]))
+        .timeout(1).track('a', {a: 1}, () => seen.push('done')).track('b', {a: 2}))""")
+    page.until("seen.length === 4")
+    assert page.run("seen") == [["on", "a", 1], ["once", "a"], ["on", "b", 2], "done"]
+    page.run("void analytics.off('track').track('c')")
+    stand.heard(3)
+    assert page.run("seen.length") == 4
+
+
+def test_a_listener_that_throws(stand, page):
+    page.run("void analytics.on('track', () => { throw new Error('mine'); }).track('a')")
+    stand.heard(1)
+    wait_until(lambda: page.said() == ["uncaught: mine"], what=page.said())
+
+
+def test_what_has_no_effect_says_so(page):
+    assert page.run("analytics.addSourceMiddleware(() => {}) === analytics && analytics.register() === analytics")
+    assert page.said() == ["warning: marketo.js: addSourceMiddleware has no effect", "warning: marketo.js: register has no effect"]
+
+
+# ---- who the visitor is, and where that is kept ----
+
+def test_storage_is_that_of_analytics_js_2(stand, page, context):
+    said_of(stand, page, "analytics.identify('u 1', {email: 'ada@example.com'})", "analytics.group('g1', {company: 'Acme'})")
+    anonymous = page.run("analytics.user().anonymousId()")
+    cookies = context.cookies()
+    assert UUID.match(anonymous)
+    assert {name: cookie["value"] for name, cookie in cookies.items()} == {
+        "ajs_anonymous_id": anonymous, "ajs_user_id": "u%201", "ajs_group_id": "g1"}
+    for cookie in cookies.values():
+        assert (cookie["path"], cookie["sameSite"], cookie["httpOnly"]) == ("/", "Lax", False)
+    assert page.run("localStorage.ajs_user_traits") == '{"email":"ada@example.com"}'
+    assert page.run("localStorage.ajs_group_properties") == '{"company":"Acme"}'
+    assert page.run("localStorage.ajs_anonymous_id") == '"%s"' % anonymous
+
+
+def test_cookie_for_a_year_of_the_top_domain(stand, context):
+    stand.page("/shop", head=SILENT)
+    for host, domain in (("www.shop.test", ".shop.test"), ("a.b.shop.test", ".shop.test"), ("www.shop.co.uk", ".shop.co.uk")):
+        page = context.page("http://%s:%d/shop" % (host, stand.port))
+        assert page.run("analytics.user().id('u1')") == "u1"
+        cookies = [c for c in context.call("cookies") if c["domain"].endswith(domain.lstrip("."))]
+        assert {(c["name"], c["domain"]) for c in cookies} == {("ajs_anonymous_id", domain), ("ajs_user_id", domain)}
+        assert all(abs(c["expires"] - page.run("Date.now()") / 1000 - 365 * 86400) < 60 for c in cookies)
+        context.call("clearCookies")
+
+
+def test_cookies_of_analytics_js_1(stand, context):
+    url = stand.page("/shop", head=SILENT)
+    uuid = "3e9b6f2e-5f2c-4d0c-8a3b-0c6b8a1f7f10"
+    context.call("addCookies", [{"url": url, "name": "ajs_anonymous_id", "value": "%22" + uuid + "%22"},
+                                {"url": url, "name": "ajs_user_id", "value": "null"}])
+    page = context.page(url)
+    assert page.run("analytics.user().anonymousId()") == uuid
+    assert page.run("analytics.user().id()") is None
+    assert context.cookies()["ajs_anonymous_id"]["value"] == uuid
+
+
+def test_a_visitor_comes_back(stand, page, context):
+    said_of(stand, page, "analytics.identify('u1', {plan: 'Pro'})")
+    anonymous = page.run("analytics.user().anonymousId()")
+    page.goto(stand.url + "/shop")
+    message = said_of(stand, page, "analytics.track('Ordered')")[0]
+    assert (message["anonymousId"], message["userId"]) == (anonymous, "u1")
+    assert page.run("analytics.user().traits()") == {"plan": "Pro"}
+    context.call("clearCookies")  # as browsers do that let no script keep one for long
+    page.goto(stand.url + "/shop")
+    assert page.run("analytics.user().anonymousId()") == anonymous
+
+
+def test_reset_and_set_anonymous_id(stand, page, context):
+    said_of(stand, page, "analytics.identify('u1', {plan: 'Pro'})", "analytics.group('g1', {company: 'Acme'})")
+    before = page.run("analytics.user().anonymousId()")
+    page.run("void analytics.reset()")
+    assert "ajs_user_id" not in context.cookies() and "ajs_group_id" not in context.cookies()
+    assert page.run("[analytics.user().id(), analytics.user().traits(), analytics.group().traits()]") == [None, {}, {}]
+    assert page.run("analytics.user().anonymousId()") not in (before, None)
+    assert page.run("analytics.setAnonymousId('anon-7')") == "anon-7"
+    assert said_of(stand, page, "analytics.track('a')")[0]["anonymousId"] == "anon-7"
+
+
+def test_nothing_may_be_kept(stand, chromium):
+    """A page in a sandbox without an origin has neither cookies nor storage; the calls work all the same."""
+    stand.page("/shop", head=SILENT)
+    url = stand.page("/frame", body='<iframe sandbox="allow-scripts" srcdoc="&lt;script src=&quot;%s/mkto/marketo.js&quot; '
+                     'data-page=&quot;off&quot;>&lt;/script>&lt;script>analytics.identify(&apos;u1&apos;).track(&apos;a&apos;)'
+                     '&lt;/script>"></iframe>' % stand.url)
+    context = chromium.context()
+    try:
+        context.page(url)
+        identify, track = stand.heard(2)
+        assert identify["userId"] == track["userId"] == "u1" and identify["anonymousId"] == track["anonymousId"]
+    finally:
+        context.close()
+
+
+# ---- how it starts ----
+
+def test_snippet(stand, context):
+    calls = ("analytics.page(); analytics.identify('u1', {a: 1}); analytics.track('Early').track('Chained');"
+             "history.replaceState(0, '', '/later'); analytics.ready(function () { window.isReady = true; });")
+    page = context.page(stand.page("/shop", head=snippet(calls)))
+    messages = stand.heard(4)
+    assert [m["type"] for m in messages] == ["page", "identify", "track", "track"]
+    assert messages[0]["properties"]["path"] == "/shop"  # where it was called, not where the page is by now
+    assert stand.bodies[0]["writeKey"] == "site"
+    page.until("window.isReady")
+    assert said_of(stand, page, "analytics.track('Late')")[0]["context"]["page"]["path"] == "/later"
+    assert page.said() == []
+
+
+def test_snippet_options(stand, context):
+    head = snippet("analytics.page();", "{endpoint: '/mkto', integrations: {All: false}}")
+    context.page(stand.page("/shop", head=head))
+    assert stand.heard(1)[0]["integrations"] == {"All": False}
+
+
+def test_stubs_that_were_kept(stand, context):
+    """Code that took `window.analytics` before the script came goes on working with the array."""
+    page = context.page(stand.page("/shop", head="<script>window.analytics = []; window.kept = window.analytics;</script>" + plain()))
+    page.run("void kept.push(['track', 'Old', {a: 1}])")
+    assert stand.heard(1, type="track")[0]["event"] == "Old"
+    page.run("void analytics.push(['track', 'New'])")
+    stand.heard(1, event="New")
+
+
+def test_loaded_by_hand(stand, context):
+    page = context.page(stand.page("/shop", head=plain('data-load="off"')))
+    page.run("void (analytics.load('site', {debug: true}), analytics.load('other'), analytics.track('a'))")
+    stand.heard(1)
+    assert stand.bodies[0]["writeKey"] == "site"
+    assert page.said()[0] == "log: marketo.js: track"
+
+
+def test_included_twice(stand, context):
+    page = context.page(stand.page("/shop", head=plain() + plain()))
+    stand.heard(1, type="page")
+    assert page.said() == ["warning: marketo.js: included twice"]
+    assert len(stand.messages) == 1
+
+
+def test_another_global_name(stand, context):
+    page = context.page(stand.page("/shop", head=plain('data-global-segment-analytics-key="tracker"')))
+    stand.heard(1, type="page")
+    assert page.run("typeof tracker.track + typeof window.analytics") == "functionundefined"
