@@ -20,6 +20,9 @@
 #define BUFFER_KEEP 65536u   /* a larger buffer is given back after its call */
 #define KEEPALIVE_IDLE_S 30L /* behind NAT, silent connections are forgotten */
 #define KEEPALIVE_EVERY_S 15L
+/* Servers close what is idle for a minute or more. A request that crosses with the closing may or
+ * may not have happened, so connections are not used any more before that. */
+#define CONNECTION_IDLE_MAX_S 50L
 #define DATE_MAX 40 /* bytes of a Date header that is remembered, with its NUL */
 
 struct buffer {
@@ -36,6 +39,7 @@ struct slot {
     struct buffer origin; /* "https://host/" */
     struct buffer answer;
     bool too_large;
+    bool cut;      /* the connection ended between the request and its answer */
     char *ca_file; /* as set in easy */
     mkto_transport_done *done;
     void *ctx;
@@ -104,6 +108,30 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     return buffer_add(&slot->answer, data, len) ? len : 0;
 }
 
+static bool was_sent(struct slot *slot)
+{
+    long size = 0;
+
+    return curl_easy_getinfo(slot->easy, CURLINFO_REQUEST_SIZE, &size) == CURLE_OK && size > 0;
+}
+
+/*
+ * Before a request is written. When a kept connection ends before an answer, libcurl would send the
+ * request again by itself: a second call that nobody counted, of what may have happened already.
+ * Where nothing was written yet another connection does no harm.
+ */
+static int on_request(void *ctx, char *to, char *from, int to_port, int from_port)
+{
+    struct slot *slot = ctx;
+
+    (void)to;
+    (void)from;
+    (void)to_port;
+    (void)from_port;
+    slot->cut = was_sent(slot);
+    return slot->cut ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 /* Options that hold for every call of a slot. */
 static bool slot_setup(struct slot *slot)
 {
@@ -122,6 +150,9 @@ static bool slot_setup(struct slot *slot)
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_EVERY_S) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_IDLE_MAX_S) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PREREQDATA, slot) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, slot) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, slot->error) == CURLE_OK;
@@ -310,7 +341,7 @@ static void send_request(struct mkto_transport *self, const struct mkto_http_req
 
     slot->done = done;
     slot->ctx = ctx;
-    slot->too_large = false;
+    slot->too_large = slot->cut = false;
     slot->error[0] = '\0';
     (void)clock_gettime(CLOCK_MONOTONIC, &slot->began);
     if (!set_ca(slot, ca_file) || !add_headers(slot, request) || !set_body(slot, request) ||
@@ -375,14 +406,8 @@ static int64_t retry_after(const char *text, int64_t date_ms)
     return at > now ? at - now : 0;
 }
 
-static bool was_sent(struct slot *slot)
-{
-    long size = 0;
-
-    return curl_easy_getinfo(slot->easy, CURLINFO_REQUEST_SIZE, &size) == CURLE_OK && size > 0;
-}
-
-/* What libcurl ran into. A request of which nothing was sent cannot have happened. */
+/* What libcurl ran into. A request of which nothing was sent cannot have happened; one that was
+ * sent may have, also when it is another connection that fails then. */
 static enum mkto_transport_result result_of(struct slot *slot, CURLcode code)
 {
     switch (code) {
@@ -398,7 +423,8 @@ static enum mkto_transport_result result_of(struct slot *slot, CURLcode code)
     case CURLE_SSL_CRL_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-    case CURLE_SSL_INVALIDCERTSTATUS: return MKTO_TRANSPORT_TLS;
+    case CURLE_SSL_INVALIDCERTSTATUS:
+        return was_sent(slot) ? MKTO_TRANSPORT_BROKEN : MKTO_TRANSPORT_TLS;
     case CURLE_WRITE_ERROR:
         return slot->too_large ? MKTO_TRANSPORT_TOO_LARGE : MKTO_TRANSPORT_BROKEN;
     default: return was_sent(slot) ? MKTO_TRANSPORT_BROKEN : MKTO_TRANSPORT_REFUSED;
@@ -430,6 +456,8 @@ static void finish(struct slot *slot, CURLcode code)
         answer.retry_after_ms = retry_after(header_of(slot, "Retry-After"), answer.date_ms);
     } else if (answer.result == MKTO_TRANSPORT_TOO_LARGE) {
         answer.detail = "the answer is larger than 4 MiB";
+    } else if (slot->cut) {
+        answer.detail = "the connection was closed before an answer";
     } else {
         answer.detail = slot->error[0] != '\0' ? slot->error : curl_easy_strerror(code);
     }
