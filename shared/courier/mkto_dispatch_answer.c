@@ -484,6 +484,12 @@ static void hear_token(const struct hearing *hearing)
     tell(hearing, NULL, &decision, &hearing->result.call);
     count_error(hearing, &decision, code_of(hearing, &hearing->result.call));
     channel->token_failures++;
+    /* Marketo closed a kept connection, most likely: to ask again does no harm, and needs no pause
+     */
+    if (hearing->answer->result == MKTO_TRANSPORT_BROKEN && channel->token_failures == 1 &&
+        !hearing->errand->probe) {
+        return;
+    }
     if (decision.kind != MKTO_VERDICT_PAUSE) {
         decision.kind = MKTO_VERDICT_PAUSE;
         decision.pause = MKTO_PAUSE_DOWN;

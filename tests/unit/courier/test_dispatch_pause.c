@@ -99,6 +99,26 @@ static void test_token_ends_before_its_time(void **state)
     bench_quiet(bench);
 }
 
+/* The first time it is a kept connection that was closed; after that the API is down. */
+static void test_token_that_never_came(void **state)
+{
+    struct bench *bench = *state;
+    bench_start(bench);
+    some_identify(bench);
+    bench_run(bench, 1100);
+    bench_fail(bench, bench_call(bench, 0), MKTO_TRANSPORT_BROKEN);
+    bench_run(bench, 1100);
+    assert_int_equal(bench_count(bench, bench_is_token), 2);
+    bench_fail(bench, bench_call(bench, 1), MKTO_TRANSPORT_BROKEN);
+    bench_run(bench, 29000);
+    assert_int_equal(bench_count(bench, bench_is_token), 2);
+    assert_int_equal(bench_logged(bench, "MKTO0301"), 1);
+    bench->model = bench_kind;
+    bench_run(bench, 31000);
+    assert_int_equal(bench_counter(bench, "delivered"), 1);
+    assert_int_equal(bench_logged(bench, "MKTO0302"), 1);
+}
+
 static void test_token_is_asked_for_by_one_call(void **state)
 {
     struct bench *bench = *state;
@@ -481,6 +501,7 @@ int main(void)
         TEST(test_token_is_renewed_once),
         TEST(test_token_refused_twice_is_a_retry),
         TEST(test_token_ends_before_its_time),
+        TEST(test_token_that_never_came),
         TEST(test_token_is_asked_for_by_one_call),
         TEST(test_rate_pause_spends_no_attempt),
         TEST(test_concurrency_pause_is_short),
