@@ -1,7 +1,52 @@
 /*
  * Connections of intake: the protocol, any cut of it, and clients that do not keep to it.
  */
+#include <errno.h>
+#include <sys/syscall.h>
+#include <time.h>
+
 #include "intake_bench.h"
+
+static int64_t ahead_ms; /* of the clock that libevent looks at */
+
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+    const int failed = (int)syscall(SYS_clock_gettime, id, now);
+    if (failed == 0 && (id == CLOCK_MONOTONIC || id == CLOCK_MONOTONIC_COARSE)) {
+        const int64_t ns = now->tv_nsec + ahead_ms % 1000 * 1000000;
+        now->tv_sec += (time_t)(ahead_ms / 1000 + ns / 1000000000);
+        now->tv_nsec = (long)(ns % 1000000000);
+    }
+    return failed;
+}
+
+static bool is_open(struct bench *bench, int fd)
+{
+    char byte;
+    turn(bench);
+    return read(fd, &byte, 1) < 0 && errno == EAGAIN;
+}
+
+/* Who has said HELLO may be silent for as long as it likes, also after it has spoken once. */
+static void only_hello_has_a_deadline(void **state)
+{
+    struct bench *bench = *state;
+    start_client(bench);
+    int silent = connect_client(bench);
+    turn(bench);
+    ahead_ms += MKTO_INTAKE_HELLO_MS / 2;
+    assert_true(is_open(bench, silent));
+    ahead_ms += MKTO_INTAKE_HELLO_MS / 2 + 100;
+    assert_false(is_open(bench, silent));
+    close(silent);
+    for (int i = 0; i < 3; i++) {
+        const uint64_t seq = shoot(bench, &(struct shot){.body = "nonsense"});
+        turn(bench);
+        expect_verdict(bench, seq, MKTO_ANSWER_BAD_REQUEST, NULL);
+        ahead_ms += 10 * MKTO_INTAKE_HELLO_MS;
+        assert_true(is_open(bench, bench->client));
+    }
+}
 
 static void hello_comes_first(void **state)
 {
@@ -309,6 +354,7 @@ int main(void)
         INTAKE_TEST(any_cut_of_the_stream),
         INTAKE_TEST(large_frames),
         INTAKE_TEST(hello_comes_first),
+        INTAKE_TEST(only_hello_has_a_deadline),
         INTAKE_TEST(garbage_is_refused_with_a_reason),
         INTAKE_TEST(roles_are_kept_apart),
         INTAKE_TEST(hello_may_be_refused),
