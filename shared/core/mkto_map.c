@@ -11,8 +11,9 @@ static void filter(struct mkto_delivery *delivery, const char *reason, const cha
     delivery->detail = detail;
 }
 
-void mkto_map(const struct mkto_event *event, const struct mkto_subscription *subscription,
-              enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool)
+/* One way for both: what is decided cannot differ from what is built. */
+static void decide(const struct mkto_event *event, const struct mkto_subscription *subscription,
+                   enum mkto_api api, bool build, struct mkto_delivery *delivery, apr_pool_t *pool)
 {
     memset(delivery, 0, sizeof(*delivery));
     delivery->api = api == MKTO_API_SOAP ? MKTO_API_SOAP : MKTO_API_REST;
@@ -25,11 +26,13 @@ void mkto_map(const struct mkto_event *event, const struct mkto_subscription *su
         return;
     }
     switch (event->call) {
-    case MKTO_CALL_IDENTIFY: mkto_map_lead_identify(event, subscription, delivery, pool); return;
-    case MKTO_CALL_GROUP: mkto_map_lead_group(event, subscription, delivery, pool); return;
+    case MKTO_CALL_IDENTIFY:
+        mkto_map_lead_identify(event, subscription, build, delivery, pool);
+        return;
+    case MKTO_CALL_GROUP: mkto_map_lead_group(event, subscription, build, delivery, pool); return;
     case MKTO_CALL_PAGE:
-    case MKTO_CALL_SCREEN: mkto_map_visit_page(event, subscription, delivery, pool); return;
-    case MKTO_CALL_TRACK: mkto_map_visit_track(event, subscription, delivery, pool); return;
+    case MKTO_CALL_SCREEN: mkto_map_visit_page(event, subscription, build, delivery, pool); return;
+    case MKTO_CALL_TRACK: mkto_map_visit_track(event, subscription, build, delivery, pool); return;
     case MKTO_CALL_ALIAS:
     case MKTO_CALL_NONE:
     case MKTO_CALL_BATCH:
@@ -38,4 +41,16 @@ void mkto_map(const struct mkto_event *event, const struct mkto_subscription *su
     case MKTO_CALL_COUNT: break;
     }
     filter(delivery, "alias", "alias: Marketo has nothing that it could change");
+}
+
+void mkto_map(const struct mkto_event *event, const struct mkto_subscription *subscription,
+              enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool)
+{
+    decide(event, subscription, api, true, delivery, pool);
+}
+
+void mkto_map_check(const struct mkto_event *event, const struct mkto_subscription *subscription,
+                    enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool)
+{
+    decide(event, subscription, api, false, delivery, pool);
 }

@@ -1,6 +1,7 @@
 /*
  * mkto_map: what an event means (DESIGN section 5; contract segment-api-and-mapping). A pure
- * function, cheap enough to be asked at the door whether an event can be delivered at all.
+ * function, and a cheaper form of it that is asked at the door whether an event can be delivered at
+ * all.
  *
  * identify -> a lead. Fields in the order of the traits. Reserved traits are found in any case and
  * with any punctuation (first_name); the exact word beats a variant, a trait of its own beats a
@@ -68,6 +69,13 @@ struct mkto_delivery {
 /* What an event becomes in this subscription through that API: exactly one delivery. */
 void mkto_map(const struct mkto_event *event, const struct mkto_subscription *subscription,
               enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool);
+
+/*
+ * The same decision, without what was decided: kind, api, reason and detail are what mkto_map would
+ * say, lead and visit stay empty. The pool is for scratch.
+ */
+void mkto_map_check(const struct mkto_event *event, const struct mkto_subscription *subscription,
+                    enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool);
 
 /* The token that an id gets when the visitor has no cookie: the same id in a subscription always
  * gets the same token. */

@@ -2,7 +2,6 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
-#include <stdlib.h>
 #include <strings.h>
 
 #define PORT_DIGITS 5
@@ -14,11 +13,11 @@ static struct mkto_slice from(struct mkto_slice text, size_t at)
     return (struct mkto_slice){text.data + at, text.len - at};
 }
 
-/* Bytes up to the first of some characters. */
-static size_t span_to(struct mkto_slice text, const char *ends)
+/* Bytes up to the first of two characters. */
+static size_t span_to(struct mkto_slice text, char end, char other)
 {
     size_t at = 0;
-    while (at < text.len && (text.data[at] == '\0' || strchr(ends, text.data[at]) == NULL)) {
+    while (at < text.len && text.data[at] != end && text.data[at] != other) {
         at++;
     }
     return at;
@@ -34,7 +33,8 @@ static bool starts_with(struct mkto_slice text, const char *word)
 static size_t scheme_len(struct mkto_slice text)
 {
     size_t at = 0;
-    while (at < text.len && (apr_isalnum(text.data[at]) || strchr("+-.", text.data[at]) != NULL)) {
+    while (at < text.len && (apr_isalnum(text.data[at]) || text.data[at] == '+' ||
+                             text.data[at] == '-' || text.data[at] == '.')) {
         at++;
     }
     bool scheme = at > 0 && at < text.len && text.data[at] == ':' && apr_isalpha(text.data[0]);
@@ -58,30 +58,27 @@ static bool is_host(struct mkto_slice host)
 }
 
 /* The port as location.port has it. false: it is none. */
-static bool read_port(struct mkto_slice text, const char *scheme, const char **port,
-                      apr_pool_t *pool)
+static bool read_port(struct mkto_slice text, const char *scheme, int *port)
 {
-    *port = "";
+    int number = 0;
+    *port = MKTO_MAP_PORT_OWN;
     if (text.len == 0) {
         return true;
     }
-    if (text.len > PORT_DIGITS) {
-        return false;
-    }
-    char *digits = apr_pstrmemdup(pool, text.data, text.len);
-    long number = strtol(digits, NULL, 10);
-    if (strspn(digits, "0123456789") != text.len || number > PORT_MAX) {
-        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || i == PORT_DIGITS) {
+            return false;
+        }
+        number = number * 10 + (text.data[i] - '0');
     }
     if (number != (strcmp(scheme, "https:") == 0 ? 443 : 80)) {
-        *port = apr_ltoa(pool, number);
+        *port = number;
     }
-    return true;
+    return number <= PORT_MAX;
 }
 
 /* "user@host:port": what stands before the '@' is nobody's business. */
-static bool read_authority(struct mkto_slice text, struct mkto_map_address *address,
-                           apr_pool_t *pool)
+static bool read_authority(struct mkto_slice text, struct mkto_map_address *address)
 {
     for (size_t at = text.len; at > 0; at--) {
         if (text.data[at - 1] == '@') {
@@ -89,49 +86,40 @@ static bool read_authority(struct mkto_slice text, struct mkto_map_address *addr
             break;
         }
     }
-    size_t len = text.len > 0 && text.data[0] == '[' ? span_to(text, "]") + 1 : span_to(text, ":");
+    size_t len =
+        text.len > 0 && text.data[0] == '[' ? span_to(text, ']', ']') + 1 : span_to(text, ':', ':');
     if (len > text.len || (len < text.len && text.data[len] != ':')) {
         return false;
     }
-    struct mkto_slice host = {text.data, len};
+    address->host = (struct mkto_slice){text.data, len};
     struct mkto_slice port = len < text.len ? from(text, len + 1) : MKTO_SLICE_NONE;
-    if (!is_host(host) || !read_port(port, address->scheme, &address->port, pool)) {
-        return false;
-    }
-    char *lower = apr_pstrmemdup(pool, host.data, host.len);
-    for (char *c = lower; *c != '\0'; c++) {
-        *c = (char)apr_tolower(*c);
-    }
-    address->host = lower;
-    return true;
+    return is_host(address->host) && read_port(port, address->scheme, &address->port);
 }
 
-/* "/path?query#hash" */
-static void read_rest(struct mkto_slice text, struct mkto_map_address *address, apr_pool_t *pool)
+/* "/path?query#hash"; a bare '#' is no hash in a browser either. */
+static void read_rest(struct mkto_slice text, struct mkto_map_address *address)
 {
-    size_t path = span_to(text, "?#");
-    size_t query = path + span_to(from(text, path), "#");
-    bool rooted = path > 0 && text.data[0] == '/';
-    address->path = apr_psprintf(pool, "%s%.*s", rooted ? "" : "/", (int)path, text.data);
-    address->query =
-        query > path ? apr_pstrmemdup(pool, text.data + path + 1, query - path - 1) : "";
-    bool hash = text.len > query + 1; /* a bare '#' is no hash in a browser either */
-    address->hash = hash ? apr_pstrmemdup(pool, text.data + query, text.len - query) : "";
+    size_t path = span_to(text, '?', '#');
+    size_t query = path + span_to(from(text, path), '#', '#');
+    address->path = (struct mkto_slice){text.data, path};
+    address->query = query > path ? (struct mkto_slice){text.data + path + 1, query - path - 1}
+                                  : MKTO_SLICE_NONE;
+    address->hash = text.len > query + 1 ? from(text, query) : MKTO_SLICE_NONE;
 }
 
 /* Behind "https:": "//host:port/path" */
-static bool read_behind_scheme(struct mkto_slice text, struct mkto_map_address *address,
-                               apr_pool_t *pool)
+static bool read_behind_scheme(struct mkto_slice text, struct mkto_map_address *address)
 {
     if (!starts_with(text, "//")) {
         return false;
     }
     text = from(text, 2);
-    size_t authority = span_to(text, "/?#");
-    if (!read_authority((struct mkto_slice){text.data, authority}, address, pool)) {
+    size_t query = span_to(text, '?', '#');
+    size_t authority = span_to((struct mkto_slice){text.data, query}, '/', '/');
+    if (!read_authority((struct mkto_slice){text.data, authority}, address)) {
         return false;
     }
-    read_rest(from(text, authority), address, pool);
+    read_rest(from(text, authority), address);
     return true;
 }
 
@@ -147,7 +135,7 @@ static struct mkto_slice trim(struct mkto_slice text)
 }
 
 bool mkto_map_address_parse(struct mkto_slice url, const struct mkto_map_address *base,
-                            struct mkto_map_address *address, apr_pool_t *pool)
+                            struct mkto_map_address *address)
 {
     url = trim(url);
     size_t scheme = scheme_len(url);
@@ -160,22 +148,50 @@ bool mkto_map_address_parse(struct mkto_slice url, const struct mkto_map_address
             return false;
         }
         address->scheme = https ? "https:" : "http:";
-        return read_behind_scheme(from(url, scheme), address, pool);
+        return read_behind_scheme(from(url, scheme), address);
     }
     if (base == NULL) {
         return false;
     }
     *address = *base;
     if (starts_with(url, "//")) {
-        return read_behind_scheme(url, address, pool);
+        return read_behind_scheme(url, address);
     }
-    read_rest(url, address, pool);
+    read_rest(url, address);
     return true;
 }
 
 bool mkto_map_address_root(const char *scheme, struct mkto_slice host,
-                           struct mkto_map_address *address, apr_pool_t *pool)
+                           struct mkto_map_address *address)
 {
-    *address = (struct mkto_map_address){.scheme = scheme, .path = "/", .query = "", .hash = ""};
-    return read_authority(host, address, pool);
+    *address = (struct mkto_map_address){.scheme = scheme, .path = MKTO_SLICE_LIT("/")};
+    return read_authority(host, address);
+}
+
+static const char *copy(struct mkto_slice text, apr_pool_t *pool)
+{
+    return text.len == 0 ? "" : apr_pstrmemdup(pool, text.data, text.len);
+}
+
+static const char *rooted(struct mkto_slice path, apr_pool_t *pool)
+{
+    if (path.len > 0 && path.data[0] == '/') {
+        return apr_pstrmemdup(pool, path.data, path.len);
+    }
+    return apr_pstrcat(pool, "/", copy(path, pool), NULL);
+}
+
+void mkto_map_address_write(const struct mkto_map_address *address, struct mkto_visit *visit,
+                            apr_pool_t *pool)
+{
+    char *host = apr_pstrmemdup(pool, address->host.data, address->host.len);
+    for (char *c = host; *c != '\0'; c++) {
+        *c = (char)apr_tolower(*c);
+    }
+    visit->scheme = address->scheme;
+    visit->host = host;
+    visit->port = address->port == MKTO_MAP_PORT_OWN ? "" : apr_itoa(pool, address->port);
+    visit->path = rooted(address->path, pool);
+    visit->query = copy(address->query, pool);
+    visit->hash = copy(address->hash, pool);
 }

@@ -1,53 +1,88 @@
 #include "mkto_map_identity.h"
 
 #include <apr_strings.h>
+#include <stdio.h>
 
 #include "mkto_hash.h"
 #include "mkto_map.h"
 
 #define MADE_DOMAIN "marketo.com" /* when the subscription has no host */
 #define MADE_DIGITS 32
+#define TOKEN_SIZE (MKTO_CONFIG_TEXT_MAX + MADE_DIGITS + 16)
 
 /* Nothing of the request goes in: the same id has to give the same token wherever it turns up. */
-const char *mkto_map_made_token(const struct mkto_subscription *subscription, struct mkto_slice id,
-                                apr_pool_t *pool)
+static size_t write_token(const struct mkto_subscription *subscription, const char *digits,
+                          char *out, size_t size)
 {
     struct mkto_slice domain = mkto_cookie_domain(mkto_slice_str(subscription->host));
     if (domain.len == 0) {
         domain = MKTO_SLICE_LIT(MADE_DOMAIN);
     }
-    char digits[MKTO_HASH_HEX];
-    mkto_hash_parts(mkto_slice_str(subscription->munchkin_id), MKTO_SLICE_LIT(":"), id, digits);
-    return apr_psprintf(pool, "_mch-%.*s-%.*s", (int)domain.len, domain.data, MADE_DIGITS, digits);
+    const int len =
+        snprintf(out, size, "_mch-%.*s-%.*s", (int)domain.len, domain.data, MADE_DIGITS, digits);
+    return len < 0 || (size_t)len >= size ? 0 : (size_t)len;
 }
 
-static bool set(struct mkto_map_identity *identity, const char *munchkin_id, const char *token,
-                apr_pool_t *pool)
+const char *mkto_map_made_token(const struct mkto_subscription *subscription, struct mkto_slice id,
+                                apr_pool_t *pool)
+{
+    char digits[MKTO_HASH_HEX];
+    char token[TOKEN_SIZE];
+    mkto_hash_parts(mkto_slice_str(subscription->munchkin_id), MKTO_SLICE_LIT(":"), id, digits);
+    write_token(subscription, digits, token, sizeof(token));
+    return apr_pstrdup(pool, token);
+}
+
+static const char *own_id(const struct mkto_map_identity *identity,
+                          const struct mkto_subscription *subscription)
+{
+    return identity->own.id[0] == '\0' ? subscription->munchkin_id : identity->own.id;
+}
+
+static size_t format(const char *munchkin_id, const char *token, char cookie[MKTO_COOKIE_MAX])
+{
+    return mkto_cookie_format(munchkin_id == NULL ? "" : munchkin_id, token, cookie,
+                              MKTO_COOKIE_MAX);
+}
+
+/* All made tokens of a subscription have one length, so that any digits tell. */
+static bool can_make(const struct mkto_subscription *subscription)
 {
     char cookie[MKTO_COOKIE_MAX];
-    if (mkto_cookie_format(munchkin_id == NULL ? "" : munchkin_id, token, cookie, sizeof(cookie)) ==
-        0) {
-        return false;
-    }
-    identity->cookie = apr_pstrdup(pool, cookie);
-    identity->token = apr_pstrdup(pool, token);
-    return true;
+    char token[TOKEN_SIZE];
+    const char *any = "00000000000000000000000000000000";
+    return write_token(subscription, any, token, sizeof(token)) > 0 &&
+           format(subscription->munchkin_id, token, cookie) > 0;
 }
 
-void mkto_map_identity_read(const struct mkto_event *event,
+void mkto_map_identity_find(const struct mkto_event *event,
                             const struct mkto_subscription *subscription,
-                            struct mkto_map_identity *identity, apr_pool_t *pool)
+                            struct mkto_map_identity *identity)
 {
-    *identity = (struct mkto_map_identity){.cookie = NULL};
-    struct mkto_cookie own;
-    if (mkto_event_cookie(event, &own) &&
-        set(identity, own.id[0] == '\0' ? subscription->munchkin_id : own.id, own.token, pool)) {
+    char cookie[MKTO_COOKIE_MAX];
+    identity->made = false;
+    identity->found = mkto_event_cookie(event, &identity->own) &&
+                      format(own_id(identity, subscription), identity->own.token, cookie) > 0;
+    if (identity->found) {
         return;
     }
-    struct mkto_slice id = event->user_id.len > 0 ? event->user_id : event->anonymous_id;
-    if (id.len == 0) {
-        return;
-    }
-    const char *token = mkto_map_made_token(subscription, id, pool);
-    identity->made = set(identity, subscription->munchkin_id, token, pool);
+    identity->from = event->user_id.len > 0 ? event->user_id : event->anonymous_id;
+    identity->made = identity->from.len > 0 && can_make(subscription);
+    identity->found = identity->made;
+}
+
+const char *mkto_map_identity_token(const struct mkto_map_identity *identity,
+                                    const struct mkto_subscription *subscription, apr_pool_t *pool)
+{
+    return identity->made ? mkto_map_made_token(subscription, identity->from, pool)
+                          : apr_pstrdup(pool, identity->own.token);
+}
+
+const char *mkto_map_identity_cookie(const struct mkto_map_identity *identity,
+                                     const struct mkto_subscription *subscription, apr_pool_t *pool)
+{
+    char cookie[MKTO_COOKIE_MAX];
+    const char *id = identity->made ? subscription->munchkin_id : own_id(identity, subscription);
+    format(id, mkto_map_identity_token(identity, subscription, pool), cookie);
+    return apr_pstrdup(pool, cookie);
 }

@@ -305,15 +305,18 @@ static void put_traits(struct mkto_map_fields *fields, const struct mkto_event *
 
 /* ---- leads ---- */
 
-/* Who the lead is. Only a cookie of the visitor's own tells it where there is no email. */
+/* Who the lead is. */
 static void put_identity(const struct mkto_event *event,
                          const struct mkto_subscription *subscription, struct mkto_lead *lead,
                          apr_pool_t *pool)
 {
     struct mkto_map_identity identity;
-    mkto_map_identity_read(event, subscription, &identity, pool);
     struct mkto_slice email = mkto_event_email(event);
-    *lead = (struct mkto_lead){.cookie = identity.cookie, .cookie_made = identity.made};
+    mkto_map_identity_find(event, subscription, &identity);
+    *lead = (struct mkto_lead){.cookie_made = identity.made};
+    if (identity.found) {
+        lead->cookie = mkto_map_identity_cookie(&identity, subscription, pool);
+    }
     if (email.len > 0) {
         lead->email = mkto_map_text_clean(email, pool);
     }
@@ -331,24 +334,42 @@ static struct mkto_map_fields begin(const struct mkto_subscription *subscription
 
 static void end(struct mkto_map_fields *fields, struct mkto_delivery *delivery)
 {
-    delivery->kind = MKTO_DELIVERY_LEAD;
     delivery->dropped = fields->dropped;
     mkto_map_fields_end(fields, &delivery->lead);
 }
 
+/* Only a cookie of the visitor's own tells who it is where there is no email, and only SOAP looks
+ * at it. */
+static bool has_key(const struct mkto_event *event, const struct mkto_subscription *subscription,
+                    enum mkto_api api)
+{
+    struct mkto_map_identity identity;
+    if (mkto_event_email(event).len > 0) {
+        return true;
+    }
+    if (api != MKTO_API_SOAP) {
+        return false;
+    }
+    mkto_map_identity_find(event, subscription, &identity);
+    return identity.found && !identity.made;
+}
+
 void mkto_map_lead_identify(const struct mkto_event *event,
-                            const struct mkto_subscription *subscription,
+                            const struct mkto_subscription *subscription, bool build,
                             struct mkto_delivery *delivery, apr_pool_t *pool)
 {
     struct mkto_lead *lead = &delivery->lead;
-    put_identity(event, subscription, lead, pool);
-    bool own_cookie = lead->cookie != NULL && !lead->cookie_made;
-    if (lead->email == NULL && !(own_cookie && delivery->api == MKTO_API_SOAP)) {
+    if (!has_key(event, subscription, delivery->api)) {
         delivery->kind = MKTO_DELIVERY_REJECTED;
         delivery->reason = "no_email";
         delivery->detail = "traits.email: identify needs an email there, or as userId";
         return;
     }
+    delivery->kind = MKTO_DELIVERY_LEAD;
+    if (!build) {
+        return;
+    }
+    put_identity(event, subscription, lead, pool);
     struct mkto_map_fields fields = begin(subscription, delivery, pool);
     put_traits(&fields, event);
     if (lead->user_id != NULL) {
@@ -372,7 +393,7 @@ static void put_group_trait(struct mkto_map_fields *fields, const struct mkto_js
 }
 
 void mkto_map_lead_group(const struct mkto_event *event,
-                         const struct mkto_subscription *subscription,
+                         const struct mkto_subscription *subscription, bool build,
                          struct mkto_delivery *delivery, apr_pool_t *pool)
 {
     struct mkto_map_fields fields = begin(subscription, delivery, pool);
@@ -385,6 +406,10 @@ void mkto_map_lead_group(const struct mkto_event *event,
         delivery->reason = "no_company";
         delivery->detail = "traits: nothing in them is a Company field in Marketo";
         delivery->dropped = fields.dropped;
+        return;
+    }
+    delivery->kind = MKTO_DELIVERY_LEAD;
+    if (!build) {
         return;
     }
     put_identity(event, subscription, &delivery->lead, pool);

@@ -16,8 +16,7 @@ struct visit {
     const struct mkto_event *event;
     const struct mkto_subscription *subscription;
     struct mkto_map_identity identity;
-    struct mkto_map_address base; /* host is NULL when nothing tells it */
-    apr_pool_t *pool;
+    struct mkto_map_address base; /* host is absent when nothing tells it */
 };
 
 static struct mkto_slice string_of(const struct mkto_json *object, const char *key)
@@ -40,45 +39,49 @@ static bool has_flag(const struct mkto_event *event, enum mkto_envelope_flag fla
 static void find_base(struct visit *visit)
 {
     struct mkto_slice host = mkto_slice_str(visit->subscription->host);
-    if (mkto_map_address_root("https:", host, &visit->base, visit->pool)) {
+    if (mkto_map_address_root("https:", host, &visit->base)) {
         return;
     }
-    if (!visit->identity.made && visit->identity.token != NULL) {
-        host = mkto_cookie_token_domain(mkto_slice_str(visit->identity.token));
-        if (mkto_map_address_root("https:", host, &visit->base, visit->pool)) {
+    if (!visit->identity.made) {
+        host = mkto_cookie_token_domain(mkto_slice_str(visit->identity.own.token));
+        if (mkto_map_address_root("https:", host, &visit->base)) {
             return;
         }
     }
     const char *scheme = has_flag(visit->event, MKTO_ENVELOPE_HTTPS) ? "https:" : "http:";
-    if (!mkto_map_address_root(scheme, visit->event->envelope->host, &visit->base, visit->pool)) {
-        visit->base.host = NULL;
+    if (!mkto_map_address_root(scheme, visit->event->envelope->host, &visit->base)) {
+        visit->base.host = MKTO_SLICE_NONE;
     }
+}
+
+static bool has_base(const struct visit *visit)
+{
+    return visit->base.host.data != NULL;
 }
 
 static bool parse(const struct visit *visit, struct mkto_slice url,
                   struct mkto_map_address *address)
 {
-    return mkto_map_address_parse(url, visit->base.host == NULL ? NULL : &visit->base, address,
-                                  visit->pool);
+    return mkto_map_address_parse(url, has_base(visit) ? &visit->base : NULL, address);
 }
 
 /* The page that a browser's call came from: it stands in the Referer of a same-origin call. */
 static bool parse_referer(const struct visit *visit, struct mkto_map_address *address)
 {
     return has_flag(visit->event, MKTO_ENVELOPE_BROWSER) &&
-           mkto_map_address_parse(visit->event->envelope->referer, NULL, address, visit->pool);
+           mkto_map_address_parse(visit->event->envelope->referer, NULL, address);
 }
 
 static bool use_base(const struct visit *visit, struct mkto_map_address *address)
 {
     *address = visit->base;
-    return visit->base.host != NULL;
+    return has_base(visit);
 }
 
 /* A URL without a query may have it beside it, as `search`. */
 static void add_search(const struct visit *visit, struct mkto_map_address *address)
 {
-    if (address->query[0] != '\0') {
+    if (address->query.len > 0) {
         return;
     }
     struct mkto_slice search = string_of(visit->event->properties, "search");
@@ -88,9 +91,7 @@ static void add_search(const struct visit *visit, struct mkto_map_address *addre
     if (search.len > 0 && search.data[0] == '?') {
         search = (struct mkto_slice){search.data + 1, search.len - 1};
     }
-    if (search.len > 0) {
-        address->query = apr_pstrmemdup(visit->pool, search.data, search.len);
-    }
+    address->query = search;
 }
 
 static bool find_page(const struct visit *visit, struct mkto_map_address *address)
@@ -107,12 +108,31 @@ static bool find_page(const struct visit *visit, struct mkto_map_address *addres
     }
     struct mkto_slice path = string_of(properties, "path");
     path = path.len > 0 ? path : string_of(page, "path");
-    if (visit->base.host == NULL || (!parse(visit, path, address) && !use_base(visit, address))) {
+    if (!has_base(visit) || (!parse(visit, path, address) && !use_base(visit, address))) {
         return false;
     }
     add_search(visit, address);
     return true;
 }
+
+/* A screen without an address has none of its own: then its path is made of its name. */
+static bool find_screen(const struct visit *visit, struct mkto_map_address *address)
+{
+    if (parse(visit, string_of(visit->event->properties, "url"), address)) {
+        return true;
+    }
+    bool found = use_base(visit, address);
+    address->path = MKTO_SLICE_NONE;
+    return found;
+}
+
+static bool find_track(const struct visit *visit, struct mkto_map_address *address)
+{
+    return parse(visit, string_of(page_of(visit->event), "url"), address) ||
+           parse_referer(visit, address) || use_base(visit, address);
+}
+
+/* ---- paths of our own ---- */
 
 /* "Signed Up" -> "Signed-Up", each character for itself. */
 static char *dashed(struct mkto_slice name, apr_pool_t *pool)
@@ -124,29 +144,20 @@ static char *dashed(struct mkto_slice name, apr_pool_t *pool)
     return copy;
 }
 
-static bool find_screen(const struct visit *visit, struct mkto_map_address *address)
+/* The path of a page is percent-encoded, so that this one must be too. */
+static const char *screen_path(struct mkto_slice name, apr_pool_t *pool)
 {
-    if (parse(visit, string_of(visit->event->properties, "url"), address)) {
-        return true;
-    }
-    if (!use_base(visit, address)) {
-        return false;
-    }
-    /* The path of a page is percent-encoded, so that this one must be too. */
-    struct mkto_slice name = visit->event->name;
-    const char *encoded =
-        name.len == 0
-            ? ""
-            : mkto_munchkin_encode(mkto_slice_str(dashed(name, visit->pool)), visit->pool);
-    address->path =
-        apr_pstrcat(visit->pool, SCREEN_PREFIX, name.len == 0 ? "" : "/", encoded, NULL);
-    return true;
+    return name.len == 0
+               ? SCREEN_PREFIX
+               : apr_pstrcat(pool, SCREEN_PREFIX "/",
+                             mkto_munchkin_encode(mkto_slice_str(dashed(name, pool)), pool), NULL);
 }
 
-static bool find_place(const struct visit *visit, struct mkto_map_address *address)
+static const char *track_path(struct mkto_slice name, apr_pool_t *pool)
 {
-    return parse(visit, string_of(page_of(visit->event), "url"), address) ||
-           parse_referer(visit, address) || use_base(visit, address);
+    bool prefixed = name.len >= strlen(EVENT_PREFIX) &&
+                    memcmp(name.data, EVENT_PREFIX, strlen(EVENT_PREFIX)) == 0;
+    return apr_pstrcat(pool, prefixed ? "" : EVENT_PREFIX, dashed(name, pool), NULL);
 }
 
 /* ---- request headers ---- */
@@ -179,7 +190,7 @@ static bool is_addr(struct mkto_slice text)
 }
 
 /* What a sender without a write key says about ip and userAgent does not count: anybody could. */
-static void put_headers(const struct visit *visit, struct mkto_visit *out)
+static void put_headers(const struct visit *visit, struct mkto_visit *out, apr_pool_t *pool)
 {
     const struct mkto_envelope *envelope = visit->event->envelope;
     struct mkto_slice agent = envelope->user_agent;
@@ -190,55 +201,53 @@ static void put_headers(const struct visit *visit, struct mkto_visit *out)
         own = string_of(visit->event->context, "ip");
         addr = is_addr(own) ? own : addr;
     }
-    out->user_agent = header_text(agent, visit->pool);
-    out->remote_addr = header_text(addr, visit->pool);
-    out->accept_language = header_text(envelope->accept_language, visit->pool);
-    out->dnt = header_text(envelope->dnt, visit->pool);
-    out->gpc = header_text(envelope->gpc, visit->pool);
+    out->user_agent = header_text(agent, pool);
+    out->remote_addr = header_text(addr, pool);
+    out->accept_language = header_text(envelope->accept_language, pool);
+    out->dnt = header_text(envelope->dnt, pool);
+    out->gpc = header_text(envelope->gpc, pool);
 }
 
 /* ---- visits ---- */
 
-static void reject(struct mkto_delivery *delivery, const char *reason, const char *detail)
+static bool reject(struct mkto_delivery *delivery, const char *reason, const char *detail)
 {
     delivery->kind = MKTO_DELIVERY_REJECTED;
     delivery->reason = reason;
     delivery->detail = detail;
+    return false;
 }
 
-/* false: nobody's visit, and the delivery says so. */
-static bool begin(struct visit *visit, const struct mkto_event *event,
-                  const struct mkto_subscription *subscription, struct mkto_delivery *delivery,
-                  apr_pool_t *pool)
+typedef bool find_fn(const struct visit *visit, struct mkto_map_address *address);
+
+/* Whose visit it is and of what page. false: one of the two is not known, and the delivery says so.
+ */
+static bool decide(struct visit *visit, find_fn *find, const char *no_page,
+                   struct mkto_map_address *address, struct mkto_delivery *delivery)
 {
-    *visit = (struct visit){.event = event, .subscription = subscription, .pool = pool};
-    mkto_map_identity_read(event, subscription, &visit->identity, pool);
-    if (visit->identity.token == NULL) {
-        reject(delivery, "no_identity",
-               "userId or anonymousId: a visit needs one of them, or the visitor's cookie");
-        return false;
+    mkto_map_identity_find(visit->event, visit->subscription, &visit->identity);
+    if (!visit->identity.found) {
+        return reject(delivery, "no_identity",
+                      "userId or anonymousId: a visit needs one of them, or the visitor's cookie");
     }
     find_base(visit);
+    if (!find(visit, address)) {
+        return reject(delivery, "no_page", no_page);
+    }
+    delivery->kind = MKTO_DELIVERY_VISIT;
+    delivery->api = MKTO_API_MUNCHKIN;
     return true;
 }
 
-static void end(const struct visit *visit, const struct mkto_map_address *address,
-                struct mkto_delivery *delivery)
+static void write_down(const struct visit *visit, const struct mkto_map_address *address,
+                       struct mkto_visit *out, apr_pool_t *pool)
 {
-    delivery->kind = MKTO_DELIVERY_VISIT;
-    delivery->api = MKTO_API_MUNCHKIN;
-    delivery->visit = (struct mkto_visit){
-        .token = visit->identity.token,
-        .scheme = address->scheme,
-        .host = address->host,
-        .port = address->port,
-        .path = address->path,
-        .query = address->query,
-        .hash = address->hash,
-        .referrer = "",
+    *out = (struct mkto_visit){
+        .token = mkto_map_identity_token(&visit->identity, visit->subscription, pool),
         .at_ms = visit->event->envelope->received_ms,
     };
-    put_headers(visit, &delivery->visit);
+    mkto_map_address_write(address, out, pool);
+    put_headers(visit, out, pool);
 }
 
 static const char *copy(struct mkto_slice text, apr_pool_t *pool)
@@ -258,23 +267,24 @@ static const char *page_referrer(const struct mkto_event *event, apr_pool_t *poo
     return copy(referrer, pool);
 }
 
-#define NO_PAGE "properties.url: nothing tells the page's host; set `host` in the configuration"
+#define NO_HOST ": nothing tells the page's host; set `host` in the configuration"
 
 void mkto_map_visit_page(const struct mkto_event *event,
-                         const struct mkto_subscription *subscription,
+                         const struct mkto_subscription *subscription, bool build,
                          struct mkto_delivery *delivery, apr_pool_t *pool)
 {
-    struct visit visit;
+    struct visit visit = {.event = event, .subscription = subscription};
     struct mkto_map_address address;
-    if (!begin(&visit, event, subscription, delivery, pool)) {
-        return;
-    }
     bool screen = event->call == MKTO_CALL_SCREEN;
-    if (screen ? !find_screen(&visit, &address) : !find_page(&visit, &address)) {
-        reject(delivery, "no_page", NO_PAGE);
+    if (!decide(&visit, screen ? find_screen : find_page, "properties.url" NO_HOST, &address,
+                delivery) ||
+        !build) {
         return;
     }
-    end(&visit, &address, delivery);
+    write_down(&visit, &address, &delivery->visit, pool);
+    if (screen && address.path.data == NULL) {
+        delivery->visit.path = screen_path(event->name, pool);
+    }
     delivery->visit.referrer = page_referrer(event, pool);
 }
 
@@ -311,25 +321,18 @@ static const char *params(const struct mkto_json *properties, apr_pool_t *pool)
 }
 
 void mkto_map_visit_track(const struct mkto_event *event,
-                          const struct mkto_subscription *subscription,
+                          const struct mkto_subscription *subscription, bool build,
                           struct mkto_delivery *delivery, apr_pool_t *pool)
 {
-    struct visit visit;
+    struct visit visit = {.event = event, .subscription = subscription};
     struct mkto_map_address address;
-    if (!begin(&visit, event, subscription, delivery, pool)) {
+    if (!decide(&visit, find_track, "context.page.url" NO_HOST, &address, delivery) || !build) {
         return;
     }
-    if (!find_place(&visit, &address)) {
-        reject(delivery, "no_page",
-               "context.page.url: nothing tells the page's host; set `host` in the configuration");
-        return;
-    }
-    bool prefixed = event->name.len >= strlen(EVENT_PREFIX) &&
-                    memcmp(event->name.data, EVENT_PREFIX, strlen(EVENT_PREFIX)) == 0;
-    address.path = apr_pstrcat(pool, prefixed ? "" : EVENT_PREFIX, dashed(event->name, pool), NULL);
-    address.query = params(event->properties, pool);
-    address.hash = "";
-    end(&visit, &address, delivery);
+    write_down(&visit, &address, &delivery->visit, pool);
+    delivery->visit.path = track_path(event->name, pool);
+    delivery->visit.query = params(event->properties, pool);
+    delivery->visit.hash = "";
     delivery->visit.api = true;
     delivery->visit.referrer = copy(string_of(page_of(event), "referrer"), pool);
 }

@@ -6,11 +6,12 @@
 
 #include "mkto_map.h"
 
+/* Without `build` only kind, api, reason and detail are set. */
 void mkto_map_visit_page(const struct mkto_event *event,
-                         const struct mkto_subscription *subscription,
+                         const struct mkto_subscription *subscription, bool build,
                          struct mkto_delivery *delivery, apr_pool_t *pool);
 void mkto_map_visit_track(const struct mkto_event *event,
-                          const struct mkto_subscription *subscription,
+                          const struct mkto_subscription *subscription, bool build,
                           struct mkto_delivery *delivery, apr_pool_t *pool);
 
 #endif

@@ -84,7 +84,7 @@ static void take_item(struct batch *batch, size_t index, const struct mkto_event
         reject(batch, index, item, mkto_answer_name(item->fault->answer), item->fault->error.text);
         return;
     }
-    mkto_map(item->event, subscription, subscription->api, &delivery, intake->scratch);
+    mkto_map_check(item->event, subscription, subscription->api, &delivery, intake->scratch);
     if (delivery.kind == MKTO_DELIVERY_REJECTED) {
         reject(batch, index, item, delivery.reason, delivery.detail);
     } else if (delivery.kind == MKTO_DELIVERY_FILTERED) {

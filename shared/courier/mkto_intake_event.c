@@ -110,7 +110,7 @@ static void take_single(struct mkto_intake_call *call)
         mkto_intake_reject(call, MKTO_ANSWER_UNAUTHORIZED, NULL, NULL);
         return;
     }
-    mkto_map(event, call->subscription, call->subscription->api, &delivery, intake->scratch);
+    mkto_map_check(event, call->subscription, call->subscription->api, &delivery, intake->scratch);
     if (delivery.kind == MKTO_DELIVERY_REJECTED) {
         mkto_intake_reject(call, MKTO_ANSWER_BAD_REQUEST, delivery.reason, delivery.detail);
     } else if (delivery.kind == MKTO_DELIVERY_FILTERED) {

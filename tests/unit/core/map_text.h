@@ -35,6 +35,23 @@ static int drop_pool(void **state)
     return 0;
 }
 
+static void assert_same_word(const char *a, const char *b)
+{
+    assert_string_equal(a == NULL ? "(none)" : a, b == NULL ? "(none)" : b);
+}
+
+/* The door says of every event what dispatch will say. */
+static void check_agrees(const struct mkto_event *event, enum mkto_api api,
+                         const struct mkto_delivery *delivery)
+{
+    struct mkto_delivery checked;
+    mkto_map_check(event, &subscription, api, &checked, pool);
+    assert_int_equal(checked.kind, delivery->kind);
+    assert_int_equal(checked.api, delivery->api);
+    assert_same_word(checked.reason, delivery->reason);
+    assert_same_word(checked.detail, delivery->detail);
+}
+
 /* The event is read into a pool of its own that is gone before the delivery is looked at: nothing
  * of a delivery may point into it. */
 static struct mkto_delivery map(enum mkto_call call, enum mkto_api api, const char *body)
@@ -52,6 +69,7 @@ static struct mkto_delivery map(enum mkto_call call, enum mkto_api api, const ch
     }
     struct mkto_delivery delivery;
     mkto_map(event, &subscription, api, &delivery, pool);
+    check_agrees(event, api, &delivery);
     memset(text, '#', strlen(text));
     apr_pool_destroy(events);
     return delivery;
@@ -94,7 +112,8 @@ static const char *delivery_text(const struct mkto_delivery *delivery)
                         delivery->reason);
 }
 
-static void maps(enum mkto_call call, enum mkto_api api, const char *body, const char *wanted)
+static inline void maps(enum mkto_call call, enum mkto_api api, const char *body,
+                        const char *wanted)
 {
     struct mkto_delivery delivery = map(call, api, body);
     assert_string_equal(delivery_text(&delivery), wanted);
