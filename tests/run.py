@@ -4,7 +4,8 @@ Runs the layers of `make test` and prints a closing line: how many passed, faile
 
   build   both modules and the command with gcc, and with clang, at -Werror
   unit    cmocka programs
-  asan    the same programs, and the e2e tests over nginx and httpd (event), built with ASan and UBSan
+  asan    the same programs, built with ASan and UBSan
+  asan-e2e the e2e tests over nginx and httpd (event), with that build
   valgrind the unit programs under memcheck
   sandbox the sandbox Marketo's own tests
   e2e     pytest over real nginx and httpd (event, worker, prefork)
@@ -13,6 +14,9 @@ Runs the layers of `make test` and prints a closing line: how many passed, faile
   lint    tests/lint/run.py, clang-tidy, cppcheck
 
 Naming layers on the command line runs only those. Each layer's full output is kept in out/test/LAYER.log.
+
+Two layers run at a time: one that mostly waits (servers that start, timeouts, reloads) beside one that mostly computes. The
+one that computes is nice, so that the other one's servers answer as if they were alone.
 """
 import argparse
 import glob
@@ -21,17 +25,19 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ET
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--color=no"]
-WORKERS = ["-n", "3", "--dist", "loadfile"]  # most tests wait for something: more of them than cores
+WORKERS = ["-n", "4", "--dist", "loadfile"]  # most tests wait for something: more of them than cores
 
 
 class Layer:
     def __init__(self, name, out):
         self.name = name
+        self.seconds = 0
         self.directory = os.path.join(out, "test", name)
         shutil.rmtree(self.directory, ignore_errors=True)
         os.makedirs(self.directory)
@@ -47,8 +53,12 @@ class Layer:
         with open(self.log, "a", encoding="utf-8") as log:
             log.write("$ %s\n" % " ".join(command))
             log.flush()
-            return subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            nice = ["nice", "-n", "5"] if self.name in BUSY else []
+            return subprocess.run([*nice, *command], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                   env=env, check=False, **more).returncode
+
+    def line(self):
+        return "%-9s%5d passed %4d failed %4d skipped  %4.0f s" % (self.name, self.passed, self.failed, self.skipped, self.seconds)
 
     def check(self, what, ok):
         if ok:
@@ -136,7 +146,11 @@ def run_asan(layer, out, jobs):
         return
     env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
     unit_programs(layer, directory, env=env)
-    pytest(layer, *WORKERS, "tests/e2e", env={"MKTO_OUT": directory, "MKTO_SANITIZED": "1", "MKTO_SERVERS": "nginx,httpd-event"})
+
+
+def run_asan_e2e(layer, out, _jobs):
+    pytest(layer, *WORKERS, "tests/e2e", env={"MKTO_OUT": os.path.join(out, "asan"), "MKTO_SANITIZED": "1",
+                                              "MKTO_SERVERS": "nginx,httpd-event"})
 
 
 def run_valgrind(layer, out, _jobs):
@@ -158,7 +172,7 @@ def run_browser(layer, out, _jobs):
 
 
 def run_fault(layer, out, _jobs):
-    pytest(layer, "-n", "3", "tests/fault", env={"MKTO_OUT": out})
+    pytest(layer, "-n", "4", "tests/fault", env={"MKTO_OUT": out})
 
 
 def run_lint(layer, out, _jobs):
@@ -175,8 +189,82 @@ def run_lint(layer, out, _jobs):
         layer.failures += [line for line in text.splitlines() if re.match(r"^\S+:\d+: ", line)][:40]
 
 
-LAYERS = {"build": run_build, "unit": run_unit, "sandbox": run_sandbox, "lint": run_lint, "e2e": run_e2e,
-          "browser": run_browser, "fault": run_fault, "asan": run_asan, "valgrind": run_valgrind}
+LAYERS = {"build": run_build, "e2e": run_e2e, "browser": run_browser, "fault": run_fault, "asan-e2e": run_asan_e2e,
+          "sandbox": run_sandbox, "asan": run_asan, "valgrind": run_valgrind, "unit": run_unit, "lint": run_lint}
+BUSY = ("asan", "valgrind", "unit", "lint")  # these compute; the others wait. Each in the order in which they begin
+NEEDS = {"asan-e2e": "asan"}
+
+
+class Plan:
+    """Which layer is next. Both kinds have a lane of their own, that helps the other one when its own layers are through."""
+
+    def __init__(self, names, out, jobs):
+        self.waiting, self.out, self.jobs = list(names), out, jobs
+        self.under_way, self.done = [], []
+        self.changed = threading.Condition()
+
+    def _next(self, busy):
+        ready = [n for n in self.waiting if NEEDS.get(n) not in [*self.waiting, *self.under_way]]
+        own = [n for n in ready if (n in BUSY) == busy]
+        return (own or ready or [None])[0]
+
+    def _lane(self, busy):
+        while True:
+            with self.changed:
+                while self.waiting and self._next(busy) is None:
+                    self.changed.wait()
+                if not self.waiting:
+                    return
+                name = self._next(busy)
+                self.waiting.remove(name)
+                self.under_way.append(name)
+            try:
+                layer = run_layer(name, self.out, self.jobs)
+            finally:
+                with self.changed:
+                    self.under_way.remove(name)
+                    self.changed.notify_all()
+            self.done.append(layer)
+
+    def run(self):
+        lanes = [threading.Thread(target=self._lane, args=(busy,)) for busy in (False, True)]
+        for lane in lanes:
+            lane.start()
+        try:
+            for lane in lanes:
+                lane.join()
+        except KeyboardInterrupt:
+            with self.changed:
+                self.waiting.clear()
+            raise
+
+
+def run_layer(name, out, jobs):
+    layer = Layer(name, out)
+    started = time.monotonic()
+    try:
+        LAYERS[name](layer, out, jobs)
+    except Exception as error:  # a layer that breaks is a failed layer, not the end of the others
+        layer.check("%s: %s" % (type(error).__name__, error), False)
+    layer.seconds = time.monotonic() - started
+    print(layer.line(), flush=True)
+    return layer
+
+
+def report(done, seconds):
+    """The lines at the end. Returns how many checks failed."""
+    for layer in done:
+        for failure in layer.failures:
+            print("FAILED %s: %s" % (layer.name, failure))
+        if layer.failures:
+            print("       full output: %s" % os.path.relpath(layer.log, ROOT))
+        for reason in layer.reasons:
+            print("skipped %s: %s" % (layer.name, reason))
+    longest = max(done, key=lambda layer: layer.seconds)
+    failed = sum(layer.failed for layer in done)
+    print("longest: %s, %.0f of %.0f s" % (longest.name, longest.seconds, seconds))
+    print("%d passed, %d failed, %d skipped" % (sum(layer.passed for layer in done), failed, sum(layer.skipped for layer in done)))
+    return failed
 
 
 def main():
@@ -185,31 +273,15 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("layers", nargs="*", choices=[*LAYERS, []], metavar="LAYER")
     options = parser.parse_args()
-    out = os.path.abspath(options.out)
-    names = list(LAYERS) if not options.layers else ["build", *[n for n in options.layers if n != "build"]]
-    done = []
-    for name in names:
-        layer = Layer(name, out)
-        started = time.monotonic()
-        print("%-9s" % name, end="", flush=True)
-        LAYERS[name](layer, out, options.jobs)
-        print("%5d passed %4d failed %4d skipped  %4.0f s" % (layer.passed, layer.failed, layer.skipped,
-                                                              time.monotonic() - started), flush=True)
-        done.append((layer, time.monotonic() - started))
-        if name == "build" and layer.failed:
-            break
-    for layer, _ in done:
-        for failure in layer.failures:
-            print("FAILED %s: %s" % (layer.name, failure))
-        if layer.failures:
-            print("       full output: %s" % os.path.relpath(layer.log, ROOT))
-        for reason in layer.reasons:
-            print("skipped %s: %s" % (layer.name, reason))
-    longest = max(done, key=lambda d: d[1])
-    print("longest: %s, %.0f of %.0f s" % (longest[0].name, longest[1], sum(d[1] for d in done)))
-    failed = sum(l.failed for l, _ in done)
-    print("%d passed, %d failed, %d skipped" % (sum(l.passed for l, _ in done), failed, sum(l.skipped for l, _ in done)))
-    return 1 if failed else 0
+    out, started = os.path.abspath(options.out), time.monotonic()
+    wanted = {*(options.layers or LAYERS)}
+    wanted |= {NEEDS[name] for name in wanted if name in NEEDS}
+    done = [run_layer("build", out, options.jobs)]
+    if not done[0].failed:
+        plan = Plan([n for n in LAYERS if n in wanted and n != "build"], out, options.jobs)
+        plan.run()
+        done += sorted(plan.done, key=lambda layer: list(LAYERS).index(layer.name))
+    return 1 if report(done, time.monotonic() - started) else 0
 
 
 if __name__ == "__main__":

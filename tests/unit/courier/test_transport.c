@@ -55,7 +55,7 @@ static void test_connection_is_kept(void **state)
 {
     struct client *client = *state;
     for (unsigned i = 1; i <= 50; i++) {
-        post(client, "/ok", "x", 5000);
+        post(client, "/ok", "x", 20000);
         wait_for(client, i);
     }
     assert_int_equal(atomic_load(&server.connections), 1);
@@ -65,7 +65,7 @@ static void test_many_at_once(void **state)
 {
     struct client *client = *state;
     for (unsigned i = 0; i < 64; i++) {
-        post(client, "/ok", "x", 5000);
+        post(client, "/ok", "x", 20000);
     }
     assert_int_equal(client->transport->active(client->transport), 64);
     wait_for(client, 64);
@@ -76,7 +76,7 @@ static void test_many_at_once(void **state)
 static void test_redirect_is_not_followed(void **state)
 {
     struct client *client = *state;
-    post(client, "/redirect", "x", 5000);
+    post(client, "/redirect", "x", 20000);
     wait_for(client, 1);
     assert_int_equal(client->heard.last.status, 302);
 }
@@ -84,11 +84,11 @@ static void test_redirect_is_not_followed(void **state)
 static void test_retry_after(void **state)
 {
     struct client *client = *state;
-    post(client, "/seconds", "x", 5000);
+    post(client, "/seconds", "x", 20000);
     wait_for(client, 1);
     assert_int_equal(client->heard.last.status, 503);
     assert_true(client->heard.last.retry_after_ms == 7000);
-    post(client, "/date", "x", 5000);
+    post(client, "/date", "x", 20000);
     wait_for(client, 2);
     assert_true(client->heard.last.retry_after_ms == 120000);
 }
@@ -107,7 +107,7 @@ static void test_answer_that_is_too_large(void **state)
     post(client, "/size/104857600", "x", 20000);
     expect_result(client, MKTO_TRANSPORT_TOO_LARGE);
     /* and nothing is left of it */
-    post(client, "/ok", "x", 5000);
+    post(client, "/ok", "x", 20000);
     wait_for(client, 2);
     assert_int_equal(client->heard.last.status, 200);
     assert_null(strchr(client->heard.body, '\1'));
@@ -137,14 +137,14 @@ static void test_timeout_after_sending(void **state)
 static void test_broken_off(void **state)
 {
     struct client *client = *state;
-    post(client, "/half", "x", 5000);
+    post(client, "/half", "x", 20000);
     expect_result(client, MKTO_TRANSPORT_BROKEN);
 }
 
 static void test_closed_without_an_answer(void **state)
 {
     struct client *client = *state;
-    post(client, "/close", "x", 5000);
+    post(client, "/close", "x", 20000);
     expect_result(client, MKTO_TRANSPORT_BROKEN);
 }
 
@@ -180,7 +180,7 @@ static void test_proxy_of_the_environment_is_ignored(void **state)
     struct client *client = *state;
     setenv("http_proxy", "http://127.0.0.1:1", 1);
     setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
-    post(client, "/ok", "x", 5000);
+    post(client, "/ok", "x", 20000);
     wait_for(client, 1);
     unsetenv("http_proxy");
     unsetenv("ALL_PROXY");
@@ -192,7 +192,7 @@ static void test_cancel(void **state)
     struct client *client = *state;
     struct timeval soon = {0, 50000};
     for (int i = 0; i < 10; i++) {
-        post(client, "/slow", "x", 5000);
+        post(client, "/slow", "x", 20000);
     }
     event_base_loopexit(client->base, &soon);
     event_base_dispatch(client->base);
@@ -201,7 +201,7 @@ static void test_cancel(void **state)
     event_base_loopexit(client->base, &soon);
     event_base_dispatch(client->base);
     assert_int_equal(client->heard.count, 0);
-    post(client, "/ok", "x", 5000);
+    post(client, "/ok", "x", 20000);
     wait_for(client, 1);
 }
 

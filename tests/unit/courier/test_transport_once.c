@@ -75,7 +75,7 @@ static void expect(struct client *client, enum mkto_transport_result result, int
 /* A first request opens the connection that the test is about. */
 static void keep_connection(struct client *client)
 {
-    post(client, "/ok", "x", 5000);
+    post(client, "/ok", "x", 20000);
     expect(client, MKTO_TRANSPORT_OK, 1);
 }
 
@@ -84,14 +84,14 @@ static void expect_cut(struct client *client)
     expect(client, MKTO_TRANSPORT_BROKEN, 2);
     assert_string_equal(client->heard.detail, "the connection was closed before an answer");
     /* what comes next is not hampered */
-    post(client, "/ok", "x", 5000);
+    post(client, "/ok", "x", 20000);
     expect(client, MKTO_TRANSPORT_OK, 3);
 }
 
 static void test_closed_before_an_answer(void **state)
 {
     keep_connection(*state);
-    post(*state, "/close", "x", 5000);
+    post(*state, "/close", "x", 20000);
     expect_cut(*state);
 }
 
@@ -113,7 +113,7 @@ static void test_closed_after_a_get(void **state)
 static void test_reset_before_an_answer(void **state)
 {
     keep_connection(*state);
-    post(*state, "/reset", "x", 5000);
+    post(*state, "/reset", "x", 20000);
     expect_cut(*state);
 }
 
@@ -122,7 +122,7 @@ static void test_closed_by_a_server_that_ends(void **state)
 {
     keep_connection(*state);
     atomic_store(&failing_connects, 100);
-    post(*state, "/close", "x", 5000);
+    post(*state, "/close", "x", 20000);
     expect(*state, MKTO_TRANSPORT_BROKEN, 2);
     atomic_store(&failing_connects, 0);
 }
@@ -151,7 +151,7 @@ static void test_closed_while_idle(void **state)
 {
     struct client *client = *state;
     for (int i = 1; i <= 20; i++) {
-        post(client, "/last", "x", 5000);
+        post(client, "/last", "x", 20000);
         expect(client, MKTO_TRANSPORT_OK, i);
         struct pollfd its_end = {.fd = connected, .events = POLLRDHUP};
         assert_int_equal(poll(&its_end, 1, -1), 1);
@@ -163,11 +163,11 @@ static void test_not_used_when_it_was_idle_for_long(void **state)
 {
     keep_connection(*state);
     atomic_fetch_add(&seconds_on, 49);
-    post(*state, "/ok", "x", 5000);
+    post(*state, "/ok", "x", 20000);
     expect(*state, MKTO_TRANSPORT_OK, 2);
     assert_int_equal(atomic_load(&server.connections), 1);
     atomic_fetch_add(&seconds_on, 52);
-    post(*state, "/ok", "x", 5000);
+    post(*state, "/ok", "x", 20000);
     expect(*state, MKTO_TRANSPORT_OK, 3);
     assert_int_equal(atomic_load(&server.connections), 2);
 }

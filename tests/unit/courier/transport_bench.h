@@ -278,7 +278,7 @@ static inline void give_up(evutil_socket_t fd, short what, void *ctx)
 
 static inline void wait_for(struct client *client, unsigned count)
 {
-    struct timeval most = {20, 0};
+    struct timeval most = {60, 0};
     client->heard.wanted = count;
     if (client->heard.count < count) {
         struct event *timer = evtimer_new(client->base, give_up, client->base);
@@ -300,7 +300,7 @@ static inline void post_to(struct client *client, const char *url, const char *b
     snprintf(copy, sizeof(copy), "%s", url); /* the transport keeps none of it */
     request.url = copy;
     request.body = mkto_slice_str(body);
-    client->transport->send(client->transport, &request, 2000, total_ms, ca_file, hear,
+    client->transport->send(client->transport, &request, 20000, total_ms, ca_file, hear,
                             &client->heard);
     memset(copy, 'x', sizeof(copy) - 1);
 }

@@ -91,6 +91,7 @@ static int read_any(const struct mkto_frame *frame, struct mkto_error *err)
     case MKTO_FRAME_LOG: return mkto_log_read(frame, &any.log, err);
     case MKTO_FRAME_ASK: return mkto_ask_read(frame, &any.ask, err);
     case MKTO_FRAME_TELL: return mkto_tell_read(frame, &any.tell, err);
+    case MKTO_FRAME_COUNTS: return 0; /* no reader */
     case MKTO_FRAME_VERDICTS: break;
     }
     while ((rc = mkto_verdicts_next(frame, &iter, &verdict, err)) == 1) {

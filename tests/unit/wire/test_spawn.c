@@ -62,6 +62,14 @@ static void await_child(pid_t pid)
     fail_msg("the child did not end");
 }
 
+/* valgrind runs vfork as fork: a failed exec is then seen only as exit code 127, and now and then
+ * the child begins with the signals blocked that valgrind itself held back at that moment. */
+static bool under_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    return preload != NULL && strstr(preload, "vgpreload") != NULL;
+}
+
 static void child_is_clean(void **state)
 {
     (void)state;
@@ -91,18 +99,13 @@ static void child_is_clean(void **state)
     text[len] = '\0';
     assert_non_null(strstr(text, "courier --spawned --config /c.conf --socket /s.sock\n"
                                  "/dev/null\n/dev/null\n/dev/null\n"));
-    assert_non_null(strstr(text, "SigBlk:\t0000000000000000\n"));
+    if (!under_valgrind()) {
+        assert_non_null(strstr(text, "SigBlk:\t0000000000000000\n"));
+    }
     assert_null(strstr(text, "/dev/zero"));
     const char *ignored = strstr(text, "SigIgn:\t");
     assert_non_null(ignored);
     assert_false((strtoull(ignored + 8, NULL, 16) >> (SIGPIPE - 1)) & 1u);
-}
-
-/* valgrind runs vfork as fork: the failed exec is then seen only as exit code 127. */
-static bool under_valgrind(void)
-{
-    const char *preload = getenv("LD_PRELOAD");
-    return preload != NULL && strstr(preload, "vgpreload") != NULL;
 }
 
 static void missing_program(void **state)
