@@ -15,6 +15,7 @@
 #define MKTO_REPLY_MAX_AGE                                                                         \
     3600 /* seconds that marketo.js may be cached before it is asked for again */
 #define MKTO_REPLY_PREFLIGHT_AGE 7200 /* seconds; more is cut by browsers */
+#define MKTO_REPLY_SETTINGS_AGE 300   /* seconds that the settings may be cached */
 #define MKTO_SETTINGS_MAX 2048        /* bytes of the settings document */
 
 struct mkto_reply_header {
@@ -41,7 +42,8 @@ struct mkto_reply_more {
     bool varies;              /* marketo_allow_origin is set here: Vary: Origin */
 };
 
-/* The JSON answer of a tracking call. Cache-Control: no-store. */
+/* The JSON answer of a tracking call. Cache-Control: no-store. To an allowed origin: CORS headers
+ * with credentials, and Retry-After exposed, which analytics.js 2 reads. */
 void mkto_reply_answer(struct mkto_reply *reply, enum mkto_answer answer,
                        const struct mkto_reply_more *more);
 
@@ -49,23 +51,24 @@ void mkto_reply_answer(struct mkto_reply *reply, enum mkto_answer answer,
 void mkto_reply_pixel(struct mkto_reply *reply);
 
 /*
- * OPTIONS. From an allowed or own origin: 204 with the CORS headers of a preflight (methods, the
- * headers Authorization, Content-Type, X-Retry-Count, max age). From a foreign one: 403. Without
- * Origin: 204 with Allow.
+ * OPTIONS. From an allowed origin: 204 with the CORS headers of a preflight (methods, the headers
+ * Authorization, Content-Type, X-Retry-Count, max age). From a foreign one: 403. Else, from the own
+ * site or without Origin: 204 with Allow. `allow` is what mkto_route_check said.
  */
 void mkto_reply_preflight(struct mkto_reply *reply, const char *allow,
                           const struct mkto_reply_more *more, bool foreign);
 
-/* marketo.js: 200, or 304 when if_none_match has the etag (or is "*"). */
+/* marketo.js: 200, or 304 when if_none_match has the etag, strong or weak, or is "*". etag: with
+ * its quotes, NUL-terminated, outlives the reply. */
 void mkto_reply_script(struct mkto_reply *reply, struct mkto_slice script, const char *etag,
                        struct mkto_slice if_none_match);
 
 /*
  * What analytics.js 2 asks for before it starts: the Segment.io integration with this site's host
  * and path as apiHost, a plan that lets all events through (contract segment-api-and-mapping 4,
- * NEXT). prefix is the path of the tracking location, "/mkto/" or "/mkto". key: 1 to 64 letters,
- * digits,
- * '-', '_'; mkto_route_check has checked it.
+ * NEXT). prefix is the path of the tracking location, "/mkto/" or "/mkto"; what may not stand in a
+ * URL is percent-encoded. key: mkto_route_check has checked it. A Host header that is no clean host
+ * gives 400, so does a document over MKTO_SETTINGS_MAX. May be cached for MKTO_REPLY_SETTINGS_AGE.
  */
 void mkto_reply_settings(struct mkto_reply *reply, const struct mkto_request *request,
                          struct mkto_slice prefix, struct mkto_slice key,

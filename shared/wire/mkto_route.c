@@ -1,20 +1,36 @@
 #include "mkto_route.h"
 
+#define METHODS_POST "OPTIONS, POST"
+#define METHODS_GET "GET, HEAD, OPTIONS"
+#define METHODS_HASH "POST" /* no preflight: a page of another site has no business there */
+
+#define SETTINGS_HEAD "v1/projects/"
+#define SETTINGS_TAIL "/settings"
+
 struct path {
-    const char *name;
+    struct mkto_slice name;
+    enum mkto_endpoint endpoint;
     enum mkto_call call;
 };
 
 /* clang-format off */
+#define PATH(name, endpoint, call) {{name, sizeof(name) - 1}, MKTO_ENDPOINT_##endpoint, MKTO_CALL_##call}
+
 static const struct path paths[] = {
-    {"v1/identify", MKTO_CALL_IDENTIFY}, {"v1/i",      MKTO_CALL_IDENTIFY},
-    {"v1/track",    MKTO_CALL_TRACK},    {"v1/t",      MKTO_CALL_TRACK},
-    {"v1/page",     MKTO_CALL_PAGE},     {"v1/p",      MKTO_CALL_PAGE},
-    {"v1/screen",   MKTO_CALL_SCREEN},   {"v1/s",      MKTO_CALL_SCREEN},
-    {"v1/group",    MKTO_CALL_GROUP},    {"v1/g",      MKTO_CALL_GROUP},
-    {"v1/alias",    MKTO_CALL_ALIAS},    {"v1/a",      MKTO_CALL_ALIAS},
-    {"v1/batch",    MKTO_CALL_BATCH},    {"v1/b",      MKTO_CALL_BATCH},
-    {"v1/import",   MKTO_CALL_BATCH},
+    PATH("v1/identify",       CALL,    IDENTIFY), PATH("v1/i", CALL, IDENTIFY),
+    PATH("v1/track",          CALL,    TRACK),    PATH("v1/t", CALL, TRACK),
+    PATH("v1/page",           CALL,    PAGE),     PATH("v1/p", CALL, PAGE),
+    PATH("v1/screen",         CALL,    SCREEN),   PATH("v1/s", CALL, SCREEN),
+    PATH("v1/group",          CALL,    GROUP),    PATH("v1/g", CALL, GROUP),
+    PATH("v1/alias",          CALL,    ALIAS),    PATH("v1/a", CALL, ALIAS),
+    PATH("v1/batch",          CALL,    BATCH),    PATH("v1/b", CALL, BATCH),
+    PATH("v1/import",         CALL,    BATCH),
+    PATH("v1/pixel/identify", PIXEL,   IDENTIFY),
+    PATH("v1/pixel/track",    PIXEL,   TRACK),
+    PATH("v1/pixel/page",     PIXEL,   PAGE),
+    PATH("v1/m",              METRICS, NONE),
+    PATH("hash",              HASH,    HASH),
+    PATH("marketo.js",        SCRIPT,  NONE),
 };
 
 static const char *const names[MKTO_CALL_COUNT] = {
@@ -31,18 +47,75 @@ static const char *const names[MKTO_CALL_COUNT] = {
 };
 /* clang-format on */
 
-static enum mkto_call call_of_path(struct mkto_slice path)
+static bool is_key(struct mkto_slice key)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        const char c = key.data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+              c == '-' || c == '_')) {
+            return false;
+        }
+    }
+    return key.len > 0 && key.len <= MKTO_ROUTE_KEY_MAX;
+}
+
+/* v1/projects/{key}/settings */
+static void take_settings(struct mkto_slice path, struct mkto_route_result *result)
+{
+    const size_t head = sizeof(SETTINGS_HEAD) - 1, tail = sizeof(SETTINGS_TAIL) - 1;
+    if (path.len <= head + tail || memcmp(path.data, SETTINGS_HEAD, head) != 0 ||
+        memcmp(path.data + path.len - tail, SETTINGS_TAIL, tail) != 0) {
+        return;
+    }
+    const struct mkto_slice key = {path.data + head, path.len - head - tail};
+    if (is_key(key)) {
+        result->endpoint = MKTO_ENDPOINT_SETTINGS;
+        result->key = key;
+    }
+}
+
+static void take_path(struct mkto_slice path, struct mkto_route_result *result)
 {
     if (path.len > 0 && path.data[0] == '/') {
         path.data++;
         path.len--;
     }
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-        if (mkto_slice_is(path, paths[i].name)) {
-            return paths[i].call;
+        if (mkto_slice_eq(path, paths[i].name)) {
+            result->endpoint = paths[i].endpoint;
+            result->call = paths[i].call;
+            return;
         }
     }
-    return MKTO_CALL_NONE;
+    take_settings(path, result);
+}
+
+/* NULL for no such path. */
+static const char *methods_of(enum mkto_endpoint endpoint)
+{
+    switch (endpoint) {
+    case MKTO_ENDPOINT_CALL:
+    case MKTO_ENDPOINT_METRICS: return METHODS_POST;
+    case MKTO_ENDPOINT_HASH: return METHODS_HASH;
+    case MKTO_ENDPOINT_PIXEL:
+    case MKTO_ENDPOINT_SETTINGS:
+    case MKTO_ENDPOINT_SCRIPT: return METHODS_GET;
+    case MKTO_ENDPOINT_NONE:
+    case MKTO_ENDPOINT_PREFLIGHT: break;
+    }
+    return NULL;
+}
+
+/* Whether `methods` names the method. */
+static bool takes(const char *methods, struct mkto_slice method)
+{
+    struct mkto_slice rest = mkto_slice_str(methods);
+    while (rest.len > 0) {
+        if (mkto_slice_eq(mkto_slice_trim(mkto_slice_cut(&rest, ',')), method)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool charset_is_taken(struct mkto_slice parameter)
@@ -82,20 +155,33 @@ static bool encoding_is_taken(struct mkto_slice encoding)
     return name.len == 0 || mkto_slice_is_fold(name, "identity");
 }
 
+/* Before its body is read. */
+static enum mkto_answer check_post(const struct mkto_route_request *request)
+{
+    if (!media_type_is_taken(request->content_type) ||
+        !encoding_is_taken(request->content_encoding)) {
+        return MKTO_ANSWER_BAD_MEDIA_TYPE;
+    }
+    return request->content_length > request->max_body ? MKTO_ANSWER_TOO_LARGE : MKTO_ANSWER_STORED;
+}
+
 struct mkto_route_result mkto_route_check(const struct mkto_route_request *request)
 {
-    struct mkto_route_result result = {.call = call_of_path(request->path),
-                                       .answer = MKTO_ANSWER_STORED};
-    if (result.call == MKTO_CALL_NONE) {
+    struct mkto_route_result result = {.answer = MKTO_ANSWER_STORED};
+    take_path(request->path, &result);
+    const char *methods = methods_of(result.endpoint);
+    if (methods == NULL) {
         result.answer = MKTO_ANSWER_NOT_FOUND;
-    } else if (!mkto_slice_is(request->method, "POST")) {
+    } else if (!takes(methods, request->method)) {
         result.answer = MKTO_ANSWER_BAD_METHOD;
-        result.allow = "POST";
-    } else if (!media_type_is_taken(request->content_type) ||
-               !encoding_is_taken(request->content_encoding)) {
-        result.answer = MKTO_ANSWER_BAD_MEDIA_TYPE;
-    } else if (request->content_length > request->max_body) {
-        result.answer = MKTO_ANSWER_TOO_LARGE;
+        result.allow = methods;
+    } else if (mkto_slice_is(request->method, "OPTIONS")) {
+        result.endpoint = MKTO_ENDPOINT_PREFLIGHT;
+        result.call = MKTO_CALL_NONE;
+        result.key = MKTO_SLICE_NONE;
+        result.allow = methods;
+    } else if (mkto_slice_is(request->method, "POST")) {
+        result.answer = check_post(request);
     }
     return result;
 }

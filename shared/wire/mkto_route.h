@@ -16,6 +16,8 @@
 #define MKTO_BODY_MAX                                                                              \
     1048576 /* bytes: the largest marketo_max_body; a frame always has room for it */
 
+#define MKTO_ROUTE_KEY_MAX 64 /* bytes of the write key in v1/projects/{key}/settings */
+
 enum mkto_call {
     MKTO_CALL_NONE = 0,
     MKTO_CALL_IDENTIFY,
@@ -40,7 +42,7 @@ enum mkto_endpoint {
     MKTO_ENDPOINT_METRICS,   /* POST: drop the body, answer 200 */
     MKTO_ENDPOINT_SETTINGS,  /* GET: mkto_reply_settings */
     MKTO_ENDPOINT_SCRIPT,    /* GET: mkto_reply_script */
-    MKTO_ENDPOINT_PREFLIGHT, /* OPTIONS of any of them: mkto_reply_preflight */
+    MKTO_ENDPOINT_PREFLIGHT, /* OPTIONS of any of them but HASH: mkto_reply_preflight */
 };
 
 struct mkto_route_request {
@@ -59,7 +61,7 @@ struct mkto_route_result {
     enum mkto_answer answer; /* MKTO_ANSWER_STORED: go on with the endpoint. Otherwise what to
                                 answer at once: NOT_FOUND, BAD_METHOD, BAD_MEDIA_TYPE, TOO_LARGE */
     const char *allow; /* methods of the path, with BAD_METHOD and PREFLIGHT, else NULL. Static */
-    struct mkto_slice key; /* of SETTINGS: the write key in the path */
+    struct mkto_slice key; /* of SETTINGS: the write key in the path; letters, digits, '-', '_' */
 };
 
 /* application/json and text/plain, with any parameters, in any case, are taken; a charset other

@@ -34,6 +34,7 @@ static void paths(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct mkto_route_result result = check(rows[i].path, "POST", NULL, 10);
         assert_int_equal(result.answer, MKTO_ANSWER_STORED);
+        assert_int_equal(result.endpoint, MKTO_ENDPOINT_CALL);
         assert_int_equal(result.call, rows[i].call);
         assert_null(result.allow);
     }
@@ -42,10 +43,40 @@ static void paths(void **state)
 static void unknown_paths(void **state)
 {
     (void)state;
-    static const char *const unknown[] = {"",           "/",        "v1",        "v1/",
-                                          "v1/x",       "v2/track", "v1/track/", "//v1/track",
-                                          "V1/track",   "v1/Track", "v1/trackx", "v1/trac",
-                                          "v1/track?x", "identify", "v1//track"};
+    static const char *const unknown[] = {"",
+                                          "/",
+                                          "v1",
+                                          "v1/",
+                                          "v1/x",
+                                          "v2/track",
+                                          "v1/track/",
+                                          "//v1/track",
+                                          "V1/track",
+                                          "v1/Track",
+                                          "v1/trackx",
+                                          "v1/trac",
+                                          "v1/track?x",
+                                          "identify",
+                                          "v1//track",
+                                          "v1/pixel",
+                                          "v1/pixel/",
+                                          "v1/pixel/group",
+                                          "v1/pixel/track/",
+                                          "v1/pixel/t",
+                                          "v1/hash",
+                                          "hash/",
+                                          "Marketo.js",
+                                          "marketo.js/",
+                                          "marketo.js.map",
+                                          "v1/m/",
+                                          "v1/projects/settings",
+                                          "v1/projects//settings",
+                                          "v1/projects/a/settings/",
+                                          "v1/projects/a/b/settings",
+                                          "v1/projects/a.b/settings",
+                                          "v1/projects/%41/settings",
+                                          "v1/projects/\xc3\xa4/settings",
+                                          "v1/projects/a\"/settings"};
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
         assert_int_equal(check(unknown[i], "POST", NULL, 1).answer, MKTO_ANSWER_NOT_FOUND);
         assert_int_equal(check(unknown[i], "GET", NULL, -1).answer, MKTO_ANSWER_NOT_FOUND);
@@ -55,12 +86,76 @@ static void unknown_paths(void **state)
 static void methods(void **state)
 {
     (void)state;
-    static const char *const others[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post", ""};
+    static const char *const others[] = {"GET", "HEAD", "PUT", "DELETE", "options", "post", ""};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         const struct mkto_route_result result = check("v1/track", others[i], NULL, -1);
         assert_int_equal(result.answer, MKTO_ANSWER_BAD_METHOD);
-        assert_string_equal(result.allow, "POST");
+        assert_string_equal(result.allow, "OPTIONS, POST");
     }
+}
+
+static void endpoints(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        enum mkto_endpoint endpoint;
+        enum mkto_call call;
+        const char *methods;
+    } rows[] = {
+        {"v1/track", MKTO_ENDPOINT_CALL, MKTO_CALL_TRACK, "OPTIONS, POST"},
+        {"v1/m", MKTO_ENDPOINT_METRICS, MKTO_CALL_NONE, "OPTIONS, POST"},
+        {"hash", MKTO_ENDPOINT_HASH, MKTO_CALL_HASH, "POST"},
+        {"v1/pixel/identify", MKTO_ENDPOINT_PIXEL, MKTO_CALL_IDENTIFY, "GET, HEAD, OPTIONS"},
+        {"v1/pixel/track", MKTO_ENDPOINT_PIXEL, MKTO_CALL_TRACK, "GET, HEAD, OPTIONS"},
+        {"v1/pixel/page", MKTO_ENDPOINT_PIXEL, MKTO_CALL_PAGE, "GET, HEAD, OPTIONS"},
+        {"marketo.js", MKTO_ENDPOINT_SCRIPT, MKTO_CALL_NONE, "GET, HEAD, OPTIONS"},
+        {"/v1/projects/a-B_9/settings", MKTO_ENDPOINT_SETTINGS, MKTO_CALL_NONE,
+         "GET, HEAD, OPTIONS"},
+    };
+    static const char *const methods[] = {"GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", ""};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        for (size_t k = 0; k < sizeof(methods) / sizeof(methods[0]); k++) {
+            const struct mkto_route_result result = check(rows[i].path, methods[k], NULL, -1);
+            const bool taken = methods[k][0] != '\0' && strstr(rows[i].methods, methods[k]) != NULL;
+            const bool preflight = taken && strcmp(methods[k], "OPTIONS") == 0;
+            assert_int_equal(result.answer, taken ? MKTO_ANSWER_STORED : MKTO_ANSWER_BAD_METHOD);
+            if (!taken || preflight) {
+                assert_string_equal(result.allow, rows[i].methods);
+            } else {
+                assert_null(result.allow);
+            }
+            if (taken) {
+                assert_int_equal(result.endpoint,
+                                 preflight ? MKTO_ENDPOINT_PREFLIGHT : rows[i].endpoint);
+                assert_int_equal(result.call, preflight ? MKTO_CALL_NONE : rows[i].call);
+            }
+        }
+    }
+    assert_slice(check("/v1/projects/a-B_9/settings", "GET", NULL, -1).key, "a-B_9");
+    assert_null(check("/v1/projects/a-B_9/settings", "OPTIONS", NULL, -1).key.data);
+}
+
+static void longest_key(void **state)
+{
+    (void)state;
+    char path[128];
+    snprintf(path, sizeof(path), "v1/projects/%0*d/settings", MKTO_ROUTE_KEY_MAX, 7);
+    const struct mkto_route_result fits = check(path, "GET", NULL, -1);
+    assert_int_equal(fits.endpoint, MKTO_ENDPOINT_SETTINGS);
+    assert_int_equal(fits.key.len, MKTO_ROUTE_KEY_MAX);
+    snprintf(path, sizeof(path), "v1/projects/%0*d/settings", MKTO_ROUTE_KEY_MAX + 1, 7);
+    assert_int_equal(check(path, "GET", NULL, -1).answer, MKTO_ANSWER_NOT_FOUND);
+}
+
+/* What a GET says of a body does not count. */
+static void gets_have_no_body(void **state)
+{
+    (void)state;
+    assert_int_equal(check("marketo.js", "GET", "text/xml", 5000000).answer, MKTO_ANSWER_STORED);
+    assert_int_equal(check("v1/m", "POST", "text/xml", 1).answer, MKTO_ANSWER_BAD_MEDIA_TYPE);
+    assert_int_equal(check("hash", "POST", NULL, MKTO_BODY_DEFAULT + 1).answer,
+                     MKTO_ANSWER_TOO_LARGE);
 }
 
 static void media_types(void **state)
@@ -140,9 +235,11 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paths),       cmocka_unit_test(unknown_paths), cmocka_unit_test(methods),
-        cmocka_unit_test(media_types), cmocka_unit_test(lengths),       cmocka_unit_test(names),
-        cmocka_unit_test(encodings),
+        cmocka_unit_test(paths),       cmocka_unit_test(unknown_paths),
+        cmocka_unit_test(methods),     cmocka_unit_test(endpoints),
+        cmocka_unit_test(longest_key), cmocka_unit_test(gets_have_no_body),
+        cmocka_unit_test(media_types), cmocka_unit_test(lengths),
+        cmocka_unit_test(names),       cmocka_unit_test(encodings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
