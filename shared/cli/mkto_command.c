@@ -1,7 +1,10 @@
 #include "mkto_command.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 int mkto_command_fail(const struct mkto_command *self, const char *format, ...)
 {
@@ -22,8 +25,13 @@ const struct mkto_config *mkto_command_config(const char *file, bool skip_secret
         .reader = (uid_t)-1,
         .skip_secret_files = skip_secret_files,
     };
+    const struct mkto_config *config = mkto_config_read(file, &options, NULL, stderr);
 
-    return mkto_config_read(file, &options, NULL, stderr);
+    if (config == NULL && strcmp(file, MKTO_CONFIG_FILE) == 0 && access(file, F_OK) != 0 &&
+        errno == ENOENT) {
+        fputs("    --config FILE names another one\n", stderr);
+    }
+    return config;
 }
 
 const struct mkto_subscription *mkto_command_subscription(const struct mkto_command *self,

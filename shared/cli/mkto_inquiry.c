@@ -1,9 +1,12 @@
 #include "mkto_inquiry.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -143,6 +146,22 @@ static int connect_to(const char *path)
     return fd;
 }
 
+/* Whose the socket is, by name: most often it is the group that is wrong. */
+static void set_denied(const char *path, struct mkto_error *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        mkto_error_set(err, "%s: this user may not connect, nor look at it", path);
+        return;
+    }
+    const struct passwd *owner = getpwuid(st.st_uid);
+    const struct group *group = getgrgid(st.st_gid);
+    mkto_error_set(err, "%s: this user may not connect; it is %s:%s's, mode %04o", path,
+                   owner == NULL ? "?" : owner->pw_name, group == NULL ? "?" : group->gr_name,
+                   (unsigned)st.st_mode & 07777u);
+}
+
 enum mkto_inquiry_found mkto_inquiry_open(const char *path, const struct mkto_config *config,
                                           struct mkto_inquiry **inquiry, struct mkto_error *err,
                                           apr_pool_t *pool)
@@ -153,8 +172,11 @@ enum mkto_inquiry_found mkto_inquiry_open(const char *path, const struct mkto_co
         return MKTO_INQUIRY_NOBODY;
     }
     if (fd < 0) {
-        mkto_error_set(err, "%s: %s", path,
-                       errno == EACCES ? "this user may not connect" : "cannot connect");
+        if (errno == EACCES) {
+            set_denied(path, err);
+        } else {
+            mkto_error_set(err, "%s: cannot connect", path);
+        }
         return MKTO_INQUIRY_REFUSED;
     }
     *inquiry = apr_pcalloc(pool, sizeof(**inquiry));

@@ -83,6 +83,12 @@ def test_wrong_usage(args, said):
     assert said in err and out == ""
 
 
+@pytest.mark.skipif(os.path.exists("/etc/marketo/marketo.conf"), reason="this machine has a config")
+@pytest.mark.parametrize("args", [("map",), ("status",), ("tail",), ("dead", "list"), ("hash", "a@b.c"), ("forget", "a@b.c")])
+def test_without_a_config_the_option_is_named(args):
+    assert "there is no such file\n    --config FILE names another one" in run(*args, code=3)[1]
+
+
 def test_full_disk_is_no_success(conf):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([MARKETO, "hash", "--config", conf.path, "a@b.c"], stdout=full, stderr=subprocess.PIPE,

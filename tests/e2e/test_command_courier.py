@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -213,6 +214,23 @@ def test_status_of_a_courier_that_goes(short):
     err = run("status", "--config", conf.path, "--socket", os.path.join(short, "c.sock"), code=3)[1]
     courier.end()
     assert "the courier has closed the connection" in err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_socket_of_another_group_is_named(short):
+    conf = Conf(short, "[courier]", "socket = %s/c.sock" % short)
+    courier = Courier(os.path.join(short, "c.sock"))
+    os.chmod(short, 0o755)
+    os.chmod(conf.path, 0o644)
+    for secret in ("rest.secret", "soap.key", "munchkin.key"):
+        shutil.chown(conf.file(secret), "nobody")
+    shutil.chown(os.path.join(short, "c.sock"), "root", "daemon")
+    os.chmod(os.path.join(short, "c.sock"), 0o660)
+    for command in ("check", "status"):
+        done = subprocess.run([MARKETO, command, "--config", conf.path], capture_output=True, text=True, user="nobody", extra_groups=[],
+                              timeout=30, check=False)
+        assert "c.sock: this user may not connect; it is root:daemon's, mode 0660" in done.stdout + done.stderr
+    courier.end()
 
 
 def test_status_without_courier_or_spool(conf):

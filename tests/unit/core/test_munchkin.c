@@ -118,6 +118,20 @@ static void as_recorded(void **state)
                         "&_mchRu=%2F&_mchPc=https%3A&_mchVr=164&_mchEcid=&_mchHa=&_mchRe=&_mchQp=");
 }
 
+/* Munchkin 161 in a workspace, as far as the recording is known (contract A3). */
+static void as_recorded_in_a_workspace(void **state)
+{
+    struct mkto_visit visit = page("/", "cc=nz&pb=AKL&");
+    visit.token = "_mch-mightycampers.com-1660178856087-19976";
+    visit.host = "booking.mightycampers.com";
+    visit.workspace = "jFRQ";
+    const char *url = url_of(&visit, state);
+
+    assert_non_null(strstr(url, "&_mchTk=_mch-mightycampers.com-1660178856087-19976&_mchWs=jFRQ"
+                                "&_mchHo=booking.mightycampers.com&"));
+    assert_non_null(strstr(url, "&_mchQp=cc%3Dnz__-__pb%3DAKL__-__"));
+}
+
 static void g3_api_visit(void **state)
 {
     struct mkto_visit visit = page("/Football/Team/Seahawks", "defense=legion_of_boom&qb=wilson");
@@ -415,6 +429,7 @@ int main(void)
         cmocka_unit_test(g1_page_load),
         cmocka_unit_test(g2_bare_root),
         cmocka_unit_test(as_recorded),
+        cmocka_unit_test(as_recorded_in_a_workspace),
         cmocka_unit_test(g3_api_visit),
         cmocka_unit_test(g4_track),
         cmocka_unit_test(g6_options),
