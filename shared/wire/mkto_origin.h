@@ -18,10 +18,11 @@ enum mkto_site {
 };
 
 /*
- * Sec-Fetch-Site decides when it is there: same-origin and none are OWN. Else Origin is compared
- * with the Host, host and port only, for the scheme that the visitor sees may end at a proxy; the
- * default ports 80 and 443 count as no port. `Origin: null` is foreign. `allowed` are values that
- * mkto_origin_read took.
+ * Sec-Fetch-Site: same-origin and none are OWN. Else an Origin that stands in `allowed` (values
+ * that mkto_origin_read took) is ALLOWED. Then same-site and cross-site are FOREIGN, with an Origin
+ * or without (an <img>). Without that header, or with a value that nobody knows yet, Origin is
+ * compared with the Host, host and port only, for the scheme that the visitor sees may end at a
+ * proxy; the default ports 80 and 443 count as no port. `Origin: null` is foreign.
  */
 enum mkto_site mkto_origin_judge(const struct mkto_request *request,
                                  const struct mkto_slice *allowed, size_t count);
@@ -30,8 +31,8 @@ enum mkto_site mkto_origin_judge(const struct mkto_request *request,
  * Checks a value of marketo_allow_origin: "https://app.example.com", "http://localhost:3000", or
  * "app.example.com" for https. Exact hosts, no wildcard, no path. Writes the origin in the form
  * that browsers send (lower case, default port left out) with its NUL to out (MKTO_ORIGIN_MAX + 1
- * bytes). Returns NULL, or what is wrong as a predicate: "must be an origin like
- * https://app.example.com".
+ * bytes). A name's final dot is dropped. Returns NULL, or what is wrong as a predicate:
+ * "must be an origin like https://app.example.com".
  */
 const char *mkto_origin_read(struct mkto_slice value, char *out);
 
