@@ -46,25 +46,30 @@ enum mkto_cookie_step {
 /*
  * Whether this response may carry the cookie: only to a GET or an answer of ours, only a document
  * (text/html, application/xhtml+xml; ours: any type), not 1xx, 304 or 206, not when has_cookie, not
- * when the response says that caches may store it (public, s-maxage, max-age over 0 without
- * private, Expires without Cache-Control).
+ * when the response says that caches may store it: public, s-maxage, max-age over 0 without
+ * private, Expires without Cache-Control. no-store outweighs all of them. marketo.js is public, so
+ * it never carries one.
  */
 enum mkto_cookie_step mkto_cookie_may_set(const struct mkto_request *request,
                                           const struct mkto_cookie_rule *rule,
                                           const struct mkto_cookie_response *response);
 
 /*
- * The visitor's cookie from now on. REFRESH and MINT keep a token that came and is of a known form;
- * MINT makes one of `random` (MKTO_COOKIE_RANDOM bytes) otherwise. false: there is none.
+ * The visitor's cookie from now on: munchkin_id of the request and a token. REFRESH and MINT keep a
+ * token that came and is of a known form, whatever id came with it, as Munchkin does; one of
+ * another form is left alone, for Marketo owns it. MINT makes one of `random` (MKTO_COOKIE_RANDOM
+ * bytes, unguessable) for who has none: "_mch-" DOMAIN "-" 32 hex digits. false: there is none to
+ * set, and cookie is all zero.
  */
 bool mkto_cookie_keep(const struct mkto_request *request, const struct mkto_cookie_rule *rule,
                       const uint8_t *random, struct mkto_cookie *cookie);
 
 /*
  * Writes a Set-Cookie value with its NUL: "_mkto_trk=id:…&token:…; Max-Age=63072000; Path=/;
- * Domain=…; SameSite=Lax[; Secure][; HttpOnly]". Domain: the token's own when it is the host or a
- * suffix of it, else the rule's, else mkto_cookie_domain(host); none for a host without a dot or an
- * IP address. Returns the length, 0 when it does not fit.
+ * Domain=…; SameSite=Lax[; Secure][; HttpOnly]". Domain: the token's own, else the rule's, else
+ * mkto_cookie_domain(host): the first that is the host or a suffix of it, has a dot, and is not
+ * shared by many sites ("co.uk"); none of them, or an IP address: no Domain. Returns the length, 0
+ * when it does not fit.
  */
 size_t mkto_cookie_set_format(const struct mkto_request *request,
                               const struct mkto_cookie_rule *rule, const struct mkto_cookie *cookie,

@@ -28,8 +28,9 @@ struct mkto_privacy_rule {
 
 /*
  * NONE: may be recorded. Else the first of CONSENT, OPT_OUT, GPC, DNT that forbids it. Opt-out is a
- * mkto_opt_out cookie with any value, or marketo_opt_out=true in the query of the request or of its
- * Referer; marketo_opt_out=false there overrides the cookie, as in Munchkin.
+ * mkto_opt_out cookie with any value, or marketo_opt_out=true in the query of the request, else of
+ * a Referer of this very host (the page that a call comes from); marketo_opt_out=false there
+ * overrides the cookie, as in Munchkin. GPC and DNT ask with the value 1.
  */
 enum mkto_skip mkto_privacy_judge(const struct mkto_request *request,
                                   const struct mkto_privacy_rule *rule);
