@@ -17,14 +17,23 @@ export function createClient(base) {
     let timeout = TIMEOUT;
     let debugging = false;
     let page; // of the stub's call that is being repeated
-    let outbox;
+    let outbox; // none before load()
     let munchkin;
+    const early = []; // messages of calls before load()
 
     emitter(analytics);
 
     /* Never what a message says: only its type, counts and statuses. */
     const warn = (text) => console.warn('marketo.js: ' + text);
     const log = (text) => debugging && console.log('marketo.js: ' + text);
+
+    function post(message) {
+        if (outbox) {
+            (munchkin || outbox).add(message);
+        } else {
+            early.push(message);
+        }
+    }
 
     function contextOf(options) {
         const context = { page: page || pageOf(), library: { name: 'marketo.js', version: VERSION } };
@@ -48,7 +57,7 @@ export function createClient(base) {
         message.context = contextOf(options);
         message.integrations = Object.assign({}, settings.integrations, options.integrations);
         try {
-            (munchkin || outbox).add(JSON.parse(JSON.stringify(message))); // what it holds may change after the call
+            post(JSON.parse(JSON.stringify(message))); // what it holds may change after the call
             log(type);
         } catch (_) {
             warn(`a ${type} could not be written as JSON and was not sent`);
@@ -71,7 +80,7 @@ export function createClient(base) {
         screen: (...given) => view('screen', pageForm(given)),
         pageview: (path) => analytics.page(path ? { path } : {}),
         track(...given) {
-            const { event, properties = {}, options, fn } = trackForm(given);
+            const { event, properties, options, fn } = trackForm(given);
             if (!event) {
                 warn('track needs the name of an event');
                 return analytics;
@@ -108,7 +117,9 @@ export function createClient(base) {
             return analytics.emit('reset');
         },
         ready(fn) {
-            setTimeout(fn);
+            if (typeof fn === 'function') {
+                outbox ? setTimeout(fn) : analytics.once('ready', fn);
+            }
             return analytics;
         },
         debug(on) {
@@ -147,11 +158,13 @@ export function createClient(base) {
             } else if (settings.munchkin) {
                 warn('munchkin needs munchkinId');
             }
-            analytics.trackLink = analytics.trackClick = tracker(analytics, outbox, 'click');
-            analytics.trackForm = analytics.trackSubmit = tracker(analytics, outbox, 'submit');
+            early.forEach(post);
             return analytics.emit('initialize', settings, options).emit('ready');
         },
     });
+    const flush = () => outbox && outbox.flush();
+    analytics.trackLink = analytics.trackClick = tracker(analytics, flush, 'click');
+    analytics.trackForm = analytics.trackSubmit = tracker(analytics, flush, 'submit');
     NO_EFFECT.forEach((name) => {
         analytics[name] = () => {
             warn(name + ' has no effect');

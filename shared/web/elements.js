@@ -2,8 +2,6 @@
  * trackLink and trackForm. The visitor's click is not held up for it, as the classic library does: the request outlives the page
  * (fetch keepalive), and what it could not bring is sent by the next one.
  */
-import { isObject } from './forms.js';
-
 function elementsOf(given) {
     if (!given) {
         return [];
@@ -23,13 +21,12 @@ function watch(given, type, call) {
     });
 }
 
-export function tracker(analytics, outbox, type) {
+export function tracker(analytics, flush, type) {
     return (elements, event, properties) => {
         watch(elements, type, (element) => {
             const of = (value) => (typeof value === 'function' ? value(element) : value);
-            const given = of(properties);
-            analytics.track(of(event), isObject(given) ? given : {});
-            outbox.flush();
+            analytics.track(of(event), of(properties));
+            flush();
         });
         return analytics;
     };

@@ -4,6 +4,10 @@ export function isObject(value) {
     return !!value && typeof value === 'object';
 }
 
+function objectOf(value) {
+    return isObject(value) ? value : {};
+}
+
 /* Takes a trailing callback off, wherever it stands. */
 function cut(given) {
     const list = Array.from(given);
@@ -12,10 +16,11 @@ function cut(given) {
 }
 
 /* ([category], [name], [properties], [options], [fn]); one string is the name */
-export function pageForm(given) {
-    const { list, fn } = cut(given);
+export function pageForm(call) {
+    const { list, fn } = cut(call);
     const words = list.slice(0, isObject(list[0]) ? 0 : isObject(list[1]) ? 1 : 2);
-    const [properties, options] = list.slice(words.length);
+    const [given, options] = list.slice(words.length);
+    const properties = objectOf(given);
     const [first, second] = words.map((word) => (word == null ? undefined : String(word)));
     return second === undefined ? { name: first, properties, options, fn } : { category: first, name: second, properties, options, fn };
 }
@@ -26,13 +31,13 @@ export function whoForm(given) {
     if (isObject(list[0])) {
         list.unshift(null);
     }
-    return { id: list[0] === '' ? null : list[0], traits: list[1], options: list[2], fn };
+    return { id: list[0] === '' ? null : list[0], traits: objectOf(list[1]), options: list[2], fn };
 }
 
 /* (event, [properties], [options], [fn]) */
 export function trackForm(given) {
     const { list, fn } = cut(given);
-    return { event: list[0], properties: list[1], options: list[2], fn };
+    return { event: list[0], properties: objectOf(list[1]), options: list[2], fn };
 }
 
 /* (to, [from], [options], [fn]) */

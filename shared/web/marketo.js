@@ -11,7 +11,8 @@ import { createClient } from './client.js';
 const script = document.currentScript;
 const data = script ? script.dataset : {};
 const name = data.globalSegmentAnalyticsKey || 'analytics';
-const stubs = window[name];
+const found = window[name]; // also an element whose id that is
+const stubs = Array.isArray(found) ? found : null;
 
 function value(text) {
     return text === 'false' || text === 'off' ? false : text === 'true' || text === '' ? true : text;
@@ -25,13 +26,22 @@ function settings() {
     return Object.assign(given, stubs && stubs._loadOptions);
 }
 
+/* What is only prepared may never be seen: until it is, calls wait. */
+function whenSeen(action) {
+    if (document.prerendering) {
+        document.addEventListener('prerenderingchange', action, { once: true });
+    } else {
+        action();
+    }
+}
+
 function start() {
     const analytics = createClient(script ? script.src.replace(/[^/]*([?#].*)?$/, '') : '/mkto/');
-    const waiting = Array.isArray(stubs) ? stubs.splice(0) : [];
+    const waiting = stubs ? stubs.splice(0) : [];
     const options = settings();
     window[name] = analytics;
     if (options.load !== false) {
-        analytics.load((stubs && stubs._writeKey) || data.key, options);
+        whenSeen(() => analytics.load((stubs && stubs._writeKey) || data.key, options));
         if (!stubs && options.page !== false) {
             analytics.page();
         }
@@ -42,11 +52,8 @@ function start() {
     }
 }
 
-/* A page that is only prepared may never be seen. */
-if (stubs && stubs.initialized) {
+if (found && found.initialized) {
     console.warn('marketo.js: included twice');
-} else if (document.prerendering) {
-    document.addEventListener('prerenderingchange', start, { once: true });
 } else {
     start();
 }

@@ -89,7 +89,7 @@ export function createMunchkin({ id, source, hashUrl, outbox, warn }) {
     let first = location.href; // of the visit that Munchkin.init records; the first page() there is that visit
     const hashes = {};
 
-    /* No hash: the server has no private key, or refuses. The server's own identify is on its way all the same. */
+    /* No hash: the server has no private key (404), or refuses. The server's own identify is on its way all the same. */
     function associate(message) {
         const email = emailOf(message);
         if (!email) {
@@ -97,12 +97,12 @@ export function createMunchkin({ id, source, hashUrl, outbox, warn }) {
         }
         hashes[email] = hashes[email] || fetch(hashUrl, {
             method: 'POST', body: JSON.stringify({ email }), headers: { 'Content-Type': 'application/json', 'X-Marketo-Hash': '1' },
-        }).then((reply) => (reply.ok ? reply.json() : {})).catch(() => ({}));
-        hashes[email].then(({ hash }) => {
+        }).then((reply) => (reply.ok ? reply.json() : { none: reply.status === 404 })).catch(() => ({}));
+        hashes[email].then(({ hash, none }) => {
             if (hash) {
                 tell('associateLead', leadOf(message), hash);
-            } else {
-                delete hashes[email];
+            } else if (!none) {
+                delete hashes[email]; // it may be had the next time
             }
         });
     }

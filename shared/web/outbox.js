@@ -94,7 +94,8 @@ export function createOutbox({ url, writeKey, warn, log }) {
         return fetch(url, {
             method: 'POST', body: text, keepalive: bytes(text) <= BODY_MAX, credentials: 'include', signal: abort.signal,
             headers: { 'Content-Type': 'text/plain' },
-        }).then((reply) => reply.text().then(() => ({ status: reply.status, after: +reply.headers.get('Retry-After') })))
+        }).then((reply) => reply.text().then((answer) => (
+            { status: reply.status, after: +reply.headers.get('Retry-After'), refused: (parse(answer) || {}).rejected })))
             .catch(() => ({ status: 0 }))
             .then((reply) => {
                 clearTimeout(limit);
@@ -102,13 +103,13 @@ export function createOutbox({ url, writeKey, warn, log }) {
             });
     }
 
-    function settle(sent, { status, after }) {
+    function settle(sent, { status, after, refused }) {
         const now = Date.now();
         const ids = sent.map((item) => item.m.messageId);
         const wait = after > 0 ? Math.min(after, RETRY_AFTER_MAX) * 1000 : 0;
         const spread = 0.9 + Math.random() / 5; // the same for all of them: they keep their order
         const later = (tries) => now + (wait || backoff(tries) * spread);
-        let lost = 0;
+        let lost = refused && status < 300 ? refused.length : 0;
         if (gone && !status) {
             return; // cut off with the page; leave() has said what happens next
         }

@@ -5,6 +5,7 @@ was posted, and answers as the test wants.
     stand.pages["/"] = html                     stand.answers = [(503, {"Retry-After": "1"}), ...] then 200
     stand.messages                              of all batches that were answered 200, in order
     stand.bodies                                every batch: {"batch": [...], "sentAt": ..., "at": time, "status": ...}
+    stand.text = b'{"success":true}'             the body of those answers
     stand.hash = "0123…" | None                 what the hash endpoint gives; None: 404
 """
 import http.server
@@ -52,6 +53,7 @@ class Stand:
         self.pages = {"/mkto/marketo.js": script, "/munchkin.js": MUNCHKIN, "/next.html": page_text(title="Next")}
         self.answers, self.bodies, self.hashed = [], [], []
         self.hash = None
+        self.text = b'{"success":true}'
         self.hold = threading.Event()
         self.hold.set()  # cleared: answers wait
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -68,7 +70,7 @@ class Stand:
         self.bodies.append(dict(json.loads(body), at=time.monotonic(), status=status, path=path, size=len(body),
                                 agent=headers.get("User-Agent")))
         self.hold.wait(20)
-        return status, b'{"success":true}', "application/json", more
+        return status, self.text, "application/json", more
 
     @property
     def messages(self):

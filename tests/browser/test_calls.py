@@ -46,11 +46,11 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize("call, fields, properties", FORMS, ids=[form[0] for form in FORMS])
-def test_forms(stand, page, call, fields, properties):
-    message = said_of(stand, page, "analytics." + call)[0]
-    assert {key: message.get(key) for key in fields} == fields
-    assert {key: message["properties"].get(key) for key in properties} == properties
+def test_forms(stand, page):
+    for call, fields, properties in FORMS:
+        message = said_of(stand, page, "analytics." + call)[0]
+        assert {key: message.get(key) for key in fields} == fields, call
+        assert {key: message["properties"].get(key) for key in properties} == properties, call
 
 
 def test_forms_of_identify(stand, page):
@@ -241,11 +241,38 @@ def test_stubs_that_were_kept(stand, context):
 
 
 def test_loaded_by_hand(stand, context):
+    """Calls before load() wait for it."""
     page = context.page(stand.page("/shop", head=plain('data-load="off"')))
-    page.run("void (analytics.load('site', {debug: true}), analytics.load('other'), analytics.track('a'))")
-    stand.heard(1)
+    page.run("void (analytics.track('a').ready(() => { window.isReady = true; }))")
+    page.run("void (analytics.load('site', {debug: true}), analytics.load('other'), analytics.track('b'))")
+    assert [m["event"] for m in stand.heard(2)] == ["a", "b"]
     assert stand.bodies[0]["writeKey"] == "site"
+    assert page.run("isReady")
     assert page.said()[0] == "log: marketo.js: track"
+
+
+def test_element_of_that_name(stand, context):
+    """An id makes an element a property of the window."""
+    context.page(stand.page("/shop", head="", body='<div id="analytics"></div>' + plain()))
+    stand.heard(1, type="page")
+
+
+def test_page_that_is_only_prepared(stand, context):
+    """Nothing is sent of a page before anybody sees it."""
+    prepared = "<script>Object.defineProperty(document, 'prerendering', {value: true, writable: true});</script>"
+    page = context.page(stand.page("/shop", head=prepared + plain()))
+    page.run("void analytics.track('a')")
+    assert not page.run("Object.keys(localStorage).some(key => key.startsWith('mkto_outbox.'))")
+    page.run("void (document.prerendering = false, document.dispatchEvent(new Event('prerenderingchange')))")
+    assert [m["type"] for m in stand.heard(2)] == ["page", "track"]
+
+
+def test_nonsense(stand, page):
+    """What is no object is none; calls of a wrong form say so and throw nothing."""
+    one, two, three = said_of(stand, page, "analytics.track('a', 'text')", "analytics.identify('u1', 7)", "analytics.page('a', 'b', 'c')")
+    assert (one["properties"], two["traits"], three["name"]) == ({}, {}, "b")
+    page.run("void (analytics.track(), analytics.push(['nothing']), analytics.ready())")
+    assert page.said() == ["warning: marketo.js: track needs the name of an event"]
 
 
 def test_included_twice(stand, context):

@@ -70,6 +70,15 @@ def test_not_sent_again(stand, page, status):
     assert not any("ada" in line for line in page.said())
 
 
+def test_refused_one_by_one(stand, page):
+    """A batch is taken but for some: they are told of, and not sent again."""
+    stand.text = b'{"success":true,"rejected":[{"index":1,"error":"traits.email: ada@ is none"}],"rejected_total":1}'
+    page.run("void analytics.track('a').track('b')")
+    stand.heard(2)
+    page.until(LISTS + ".length === 0")
+    assert page.said() == ["warning: marketo.js: 1 events were not taken: 200"]
+
+
 def test_ten_tries(stand, page):
     leave_behind(page, [{"m": event("last"), "t": 9, "n": 0}, {"m": event("more", 1), "t": 8, "n": 0}], 0)
     stand.answers = [(503, {})]
