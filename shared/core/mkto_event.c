@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "mkto_event_build.h"
+#include "mkto_utf8.h"
 
 #define IN(call) (1u << (call))
 #define ANY_CALL (~0u)
@@ -185,9 +186,23 @@ static struct mkto_slice email_of(const struct mkto_json *object)
     return trim(mkto_json_string(mkto_json_find(object, "email")));
 }
 
+struct mkto_slice mkto_event_vouched(const struct mkto_envelope *envelope)
+{
+    if (envelope->email.len == 0 || (envelope->flags & MKTO_ENVELOPE_KEYED) != 0) {
+        return MKTO_SLICE_NONE;
+    }
+    const struct mkto_slice email = trim(envelope->email);
+    /* It comes out of a variable of the web server, where any bytes can stand. */
+    const bool text = mkto_utf8_valid(email) == email.len;
+    return text && looks_like_email(email) ? email : MKTO_SLICE_NONE;
+}
+
 struct mkto_slice mkto_event_email(const struct mkto_event *event)
 {
-    struct mkto_slice email = MKTO_SLICE_NONE;
+    struct mkto_slice email = mkto_event_vouched(event->envelope);
+    if (email.len > 0) {
+        return email;
+    }
     if (event->call == MKTO_CALL_IDENTIFY) {
         email = email_of(event->traits);
     } else {
@@ -313,17 +328,19 @@ int mkto_event_read(const struct mkto_envelope *envelope, struct mkto_event **ev
 
 /* ---- write key ---- */
 
-static struct mkto_slice basic_user(struct mkto_slice authorization, apr_pool_t *pool)
+/* What stands behind "Basic " or "Bearer "; absent for any other scheme. */
+static struct mkto_slice credentials(struct mkto_slice authorization, const char *scheme)
 {
-    const char *scheme = "basic ";
-    size_t scheme_len = strlen(scheme);
-    if (authorization.len <= scheme_len ||
-        strncasecmp(authorization.data, scheme, scheme_len) != 0) {
+    const size_t len = strlen(scheme);
+    if (authorization.len <= len || strncasecmp(authorization.data, scheme, len) != 0) {
         return MKTO_SLICE_NONE;
     }
-    const char *encoded =
-        apr_pstrmemdup(pool, authorization.data + scheme_len, authorization.len - scheme_len);
-    encoded += strspn(encoded, " ");
+    return trim((struct mkto_slice){authorization.data + len, authorization.len - len});
+}
+
+static struct mkto_slice basic_user(struct mkto_slice basic, apr_pool_t *pool)
+{
+    const char *encoded = apr_pstrmemdup(pool, basic.data, basic.len);
     char *user = apr_palloc(pool, (apr_size_t)apr_base64_decode_len(encoded));
     int len = apr_base64_decode(user, encoded);
     user[len] = '\0';
@@ -335,5 +352,13 @@ struct mkto_slice mkto_event_write_key(struct mkto_slice authorization,
                                        const struct mkto_json *root, apr_pool_t *pool)
 {
     struct mkto_slice key = mkto_json_string(mkto_json_get(root, "writeKey"));
-    return key.len > 0 ? key : basic_user(authorization, pool);
+    if (key.len > 0 || authorization.len == 0) {
+        return key.len > 0 ? key : MKTO_SLICE_NONE;
+    }
+    const struct mkto_slice basic = credentials(authorization, "basic ");
+    if (basic.len > 0) {
+        return basic_user(basic, pool);
+    }
+    key = credentials(authorization, "bearer ");
+    return key.len > 0 ? key : MKTO_SLICE_NONE;
 }

@@ -73,7 +73,15 @@ int mkto_event_read_batch(const struct mkto_envelope *envelope, struct mkto_even
                           struct mkto_event_fault *fault, apr_pool_t *pool);
 
 /*
- * The email of an event, blanks around it cut off: traits.email of an identify; else
+ * The e-mail that the site vouches for (marketo_email), blanks around it cut off; absent when there
+ * is none, when it does not look like one (.+@.+\..+), or with a write key: who has that knows
+ * better than a session.
+ */
+struct mkto_slice mkto_event_vouched(const struct mkto_envelope *envelope);
+
+/*
+ * The email of an event, blanks around it cut off: the one that the site vouches for, whatever the
+ * event says; else traits.email of an identify; else
  * context.traits.email, then properties.email (contract 4, "fallbacks"); else userId when it looks
  * like one (.+@.+\..+). Absent when there is none.
  */
@@ -85,8 +93,8 @@ struct mkto_slice mkto_event_email(const struct mkto_event *event);
  */
 bool mkto_event_cookie(const struct mkto_event *event, struct mkto_cookie *cookie);
 
-/* The write key of a call: `writeKey` of the body or of the batch, or the Basic user of an
- * Authorization header (a missing colon is tolerated). Absent when there is none. */
+/* The write key of a call: `writeKey` of the body or of the batch, else of an Authorization header
+ * the Basic user (a missing colon is tolerated) or the Bearer token. Absent when there is none. */
 struct mkto_slice mkto_event_write_key(struct mkto_slice authorization,
                                        const struct mkto_json *root, apr_pool_t *pool);
 

@@ -102,8 +102,9 @@ int mkto_event_read_batch(const struct mkto_envelope *envelope, struct mkto_even
                           size_t *count, struct mkto_slice *defaults,
                           struct mkto_event_fault *fault, apr_pool_t *pool)
 {
+    const struct mkto_json none = {.type = MKTO_JSON_ARRAY};
     struct mkto_json *batch = NULL;
-    const struct mkto_json *list = NULL;
+    const struct mkto_json *list = &none;
     struct mkto_json shared_members = {.type = MKTO_JSON_OBJECT};
     if (read_list(envelope, &batch, &list, fault, pool) != 0 ||
         read_defaults(batch, &shared_members, defaults, fault, pool) != 0) {

@@ -85,11 +85,15 @@ void mkto_intake_destroy(struct mkto_intake *intake)
     while (intake->peers != NULL) {
         remove_peer(intake->peers);
     }
+    mkto_rate_destroy(intake->rate);
 }
 
 void mkto_intake_reload(struct mkto_intake *intake, const struct mkto_config *config)
 {
     intake->config = config;
+    if (intake->rate != NULL) {
+        mkto_rate_clear(intake->rate); /* its keys number the old subscriptions */
+    }
 }
 
 void mkto_intake_adopt(struct mkto_intake *intake, int fd)
@@ -167,6 +171,9 @@ void mkto_intake_commit(struct mkto_intake *intake)
     }
     const bool stored = mkto_intake_store_commit(intake);
     mkto_intake_tell_lines(intake, !stored);
+    if (intake->turn.asked) {
+        mkto_intake_make_status(intake);
+    }
     answer_rest(intake, !stored);
     memset(&intake->turn, 0, sizeof(intake->turn));
     apr_pool_clear(intake->turn_pool);
@@ -265,5 +272,6 @@ void mkto_intake_status(const struct mkto_intake *intake, struct mkto_note *stat
     mkto_note_number(status, "failed_commits", (int64_t)counters->failures);
     mkto_note_number(status, "in_memory", (int64_t)intake->kept_count);
     mkto_note_number(status, "refused_connections", (int64_t)counters->refused);
+    mkto_note_number(status, "hashes", (int64_t)counters->hashes);
     mkto_note_add(status, "answers", &answers);
 }

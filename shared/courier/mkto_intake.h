@@ -37,6 +37,8 @@
 #define MKTO_INTAKE_LINES_MAX 1024   /* events of a turn that `marketo tail` hears of */
 #define MKTO_INTAKE_SAY_MS 60000     /* one line a minute for what goes on happening */
 #define MKTO_INTAKE_RETAINED_MS 1000 /* between attempts to store what memory holds */
+#define MKTO_INTAKE_HASH_RATE 5      /* hashes per second and network, without write key */
+#define MKTO_INTAKE_HASH_BURST 20
 
 struct event_base;
 struct mkto_intake;

@@ -4,6 +4,7 @@
 #include "mkto_intake_state.h"
 
 #include "mkto_hash.h"
+#include "mkto_pixel.h"
 
 struct mkto_slice mkto_intake_body(struct mkto_intake *intake, const char *text)
 {
@@ -137,6 +138,35 @@ static void unknown_subscription(struct mkto_intake_call *call)
     mkto_intake_answer(call, MKTO_ANSWER_AWAY, "the courier does not know this subscription");
 }
 
+/* A pixel's query becomes the JSON that it means: only that is ever stored. Who loads an image is a
+ * browser, whatever its headers say. */
+static bool read_pixel(struct mkto_intake_call *call)
+{
+    struct mkto_error err = MKTO_ERROR_INIT;
+    if (mkto_pixel_read(call->envelope.body, &call->envelope.body, &err,
+                        call->peer->intake->scratch) != 0) {
+        mkto_intake_reject(call, MKTO_ANSWER_BAD_REQUEST, NULL, err.text);
+        return false;
+    }
+    call->envelope.flags &= ~(uint32_t)MKTO_ENVELOPE_PIXEL;
+    call->envelope.flags |= MKTO_ENVELOPE_BROWSER;
+    call->verbatim = false;
+    return true;
+}
+
+static void take_call(struct mkto_intake_call *call)
+{
+    if ((call->envelope.flags & MKTO_ENVELOPE_PIXEL) != 0 && !read_pixel(call)) {
+        return;
+    }
+    switch (call->envelope.call) {
+    case MKTO_CALL_BATCH: mkto_intake_batch(call); break;
+    case MKTO_CALL_HASH: mkto_intake_sign(call); break;
+    case MKTO_CALL_STATUS: mkto_intake_ask_status(call); break;
+    default: take_single(call); break;
+    }
+}
+
 void mkto_intake_event(struct mkto_peer *peer, const struct mkto_event_frame *frame)
 {
     struct mkto_intake *intake = peer->intake;
@@ -160,9 +190,7 @@ void mkto_intake_event(struct mkto_peer *peer, const struct mkto_event_frame *fr
     call.subscription = mkto_config_subscription(intake->config, call.envelope.subscription);
     if (call.subscription == NULL) {
         unknown_subscription(&call);
-    } else if (call.envelope.call == MKTO_CALL_BATCH) {
-        mkto_intake_batch(&call);
     } else {
-        take_single(&call);
+        take_call(&call);
     }
 }

@@ -353,7 +353,12 @@ static const struct mkto_verdict_frame *settle(struct mkto_intake *intake, struc
         due->verdict =
             (struct mkto_verdict_frame){due->verdict.seq, MKTO_ANSWER_FULL, 0, MKTO_SLICE_NONE};
     }
-    intake->counters.answers[due->verdict.answer]++;
+    if (due->status) {
+        const bool made = intake->turn.status.data != NULL;
+        due->verdict.body = intake->turn.status;
+        due->verdict.answer = made ? MKTO_ANSWER_STORED : MKTO_ANSWER_AWAY;
+    }
+    intake->counters.answers[due->verdict.answer] += due->aside ? 0 : 1;
     return &due->verdict;
 }
 

@@ -15,6 +15,7 @@
 #include "mkto_event.h"
 #include "mkto_intake.h"
 #include "mkto_map.h"
+#include "mkto_rate.h"
 #include "mkto_tally.h"
 
 struct mkto_bytes {
@@ -28,6 +29,8 @@ struct mkto_due {
     struct mkto_verdict_frame verdict;
     bool stored; /* it holds only if the commit does */
     bool early;  /* it goes out before the commit */
+    bool aside;  /* of no event: not among the answers that are counted */
+    bool status; /* its body is the courier's status, made at the end of the turn */
 };
 
 struct mkto_peer {
@@ -94,6 +97,8 @@ struct mkto_turn {
     struct mkto_line *last_line;
     unsigned line_count;
     uint64_t lines_lost;
+    bool asked; /* a web server asks for the status */
+    struct mkto_slice status;
 };
 
 struct mkto_intake_counters {
@@ -105,6 +110,7 @@ struct mkto_intake_counters {
     uint64_t commits;
     uint64_t failures; /* of commits */
     uint64_t refused;  /* connections */
+    uint64_t hashes;   /* that were given out */
 };
 
 struct mkto_intake {
@@ -137,6 +143,8 @@ struct mkto_intake {
     uint64_t full_said;  /* monotonic ms of the last line, +1; 0: never */
     uint64_t unknown_said;
     uint64_t frame_said;
+    uint64_t key_said;
+    struct mkto_rate *rate; /* NULL until somebody is counted */
     struct mkto_intake_counters counters;
     struct mkto_tally filtered_by; /* reason */
     struct mkto_tally rejected_by; /* reason */
@@ -201,6 +209,24 @@ void mkto_intake_reject(struct mkto_intake_call *call, enum mkto_answer answer, 
 /* The body of an answer that says why. */
 struct mkto_slice mkto_intake_body(struct mkto_intake *intake, const char *text);
 uint64_t mkto_intake_hash(const struct mkto_subscription *subscription, struct mkto_slice id);
+
+/* ---- mkto_intake_rate.c ---- */
+/* So many events without a write key: may they come from that network now? false: too many, with
+ * the seconds after which to try again. */
+bool mkto_intake_admit(struct mkto_intake_call *call, unsigned count, uint16_t *retry_after);
+/* The same for hashes, which are fewer. */
+bool mkto_intake_admit_hash(struct mkto_intake_call *call, uint16_t *retry_after);
+
+/* ---- mkto_intake_sign.c: MKTO_CALL_HASH ---- */
+void mkto_intake_sign(struct mkto_intake_call *call);
+
+/* ---- mkto_intake_status.c: MKTO_CALL_STATUS ---- */
+void mkto_intake_ask_status(struct mkto_intake_call *call);
+/* Makes the answer to those that asked in this turn. Not in a transaction of the spool. */
+void mkto_intake_make_status(struct mkto_intake *intake);
+/* The status as it fits a verdict: a list of subscriptions that is too long is cut, with the number
+ * of them all in subscriptions_total. Absent: it cannot be made to fit. */
+struct mkto_slice mkto_intake_fit_status(struct mkto_slice json, size_t max, apr_pool_t *pool);
 
 /* ---- mkto_intake_batch.c ---- */
 void mkto_intake_batch(struct mkto_intake_call *call);

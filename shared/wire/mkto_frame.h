@@ -36,7 +36,7 @@
 #define MKTO_FRAME_MAX (MKTO_BODY_MAX + MKTO_ENVELOPE_OVERHEAD + 4096) /* bytes of payload */
 #define MKTO_FRAME_TEXT_MAX 65535                                      /* bytes of one text */
 #define MKTO_VERDICTS_MAX 1024                                         /* verdicts in one frame */
-#define MKTO_VERDICT_BODY_MAX 16384 /* bytes of one verdict's body */
+#define MKTO_VERDICT_BODY_MAX 61440 /* bytes of one verdict's body */
 #define MKTO_AUTHORIZATION_MAX 512  /* bytes; a longer header is left out */
 
 enum mkto_frame_type {

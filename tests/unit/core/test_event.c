@@ -435,7 +435,11 @@ static void test_write_key(void **state)
         {"Basic ", NULL},
         {"Basic", NULL},
         {"Basic ????", NULL},
-        {"Bearer d2tfc2l0ZTo=", NULL},
+        {"Bearer wk_site", "wk_site"},
+        {"bearer   wk_site ", "wk_site"},
+        {"Bearer", NULL},
+        {"Bearer ", NULL},
+        {"Digest wk_site", NULL},
         {"", NULL},
     };
     /* clang-format on */
@@ -450,6 +454,32 @@ static void test_write_key(void **state)
         assert_true(mkto_slice_is(mkto_event_write_key(header, keyed->root, pool), "body"));
     }
     assert_null(mkto_event_write_key(MKTO_SLICE_NONE, NULL, pool).data);
+}
+
+static void test_vouched_email(void **state)
+{
+    static const struct {
+        const char *vouched;
+        uint32_t flags;
+        const char *email;
+    } rows[] = {
+        {NULL, 0, "a@x.org"},
+        {"", 0, "a@x.org"},
+        {"tom@x.org", 0, "tom@x.org"},
+        {" tom@x.org\n", MKTO_ENVELOPE_BROWSER, "tom@x.org"},
+        {"tom@x.org", MKTO_ENVELOPE_KEYED, "a@x.org"},
+        {"tom", 0, "a@x.org"},
+        {"-", 0, "a@x.org"},
+        {"t\xff@x.org", 0, "a@x.org"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mkto_envelope *from =
+            envelope(MKTO_CALL_IDENTIFY, "{\"traits\":{\"email\":\"a@x.org\"}}");
+        from->email = rows[i].vouched == NULL ? MKTO_SLICE_NONE : mkto_slice_str(rows[i].vouched);
+        from->flags = rows[i].flags;
+        assert_true(mkto_slice_is(mkto_event_email(taken_from(from)), rows[i].email));
+    }
 }
 
 int main(void)
@@ -467,6 +497,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_batch_refused, make_pool, drop_pool),
         cmocka_unit_test_setup_teardown(test_batch_limits, make_pool, drop_pool),
         cmocka_unit_test_setup_teardown(test_write_key, make_pool, drop_pool),
+        cmocka_unit_test_setup_teardown(test_vouched_email, make_pool, drop_pool),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     apr_terminate();

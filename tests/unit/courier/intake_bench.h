@@ -281,6 +281,10 @@ struct shot {
     const char *subscription;
     const char *request_id;
     const char *defaults;
+    const char *email; /* what marketo_email says */
+    const char *address;
+    const char *agent;
+    const char *cookie;
 };
 
 static inline struct mkto_slice slice_or_none(const char *text)
@@ -298,6 +302,10 @@ static inline uint64_t shoot(struct bench *bench, const struct shot *shot)
         .host = mkto_slice_str("www.example.com"),
         .request_id = slice_or_none(shot->request_id),
         .defaults = slice_or_none(shot->defaults),
+        .email = slice_or_none(shot->email),
+        .remote_addr = slice_or_none(shot->address),
+        .user_agent = slice_or_none(shot->agent),
+        .cookie = slice_or_none(shot->cookie),
         .body = {shot->body, shot->body_len != 0 ? shot->body_len : strlen(shot->body)},
     };
     const struct mkto_event_frame frame = {

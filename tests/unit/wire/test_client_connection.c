@@ -171,22 +171,22 @@ static void large_input_frame(void **state)
 {
     (void)state;
     static char body[MKTO_VERDICT_BODY_MAX];
-    static uint8_t data[40 * MKTO_VERDICT_BODY_MAX];
-    struct mkto_verdict_frame many[32];
+    static uint8_t data[20 * MKTO_VERDICT_BODY_MAX];
+    struct mkto_verdict_frame many[16];
     struct mkto_client *client = create(0, 0);
     make_ready(client, T0);
-    for (size_t i = 0; i < 32; i++) {
+    for (size_t i = 0; i < 16; i++) {
         size_t len;
         many[i] = (struct mkto_verdict_frame){.seq = i + 1, .body = {body, sizeof(body)}};
         submit(client, &got[i], 9000, T0);
         take(client, SIZE_MAX, &len);
     }
-    const size_t len = mkto_verdicts_write(many, 32, data);
+    const size_t len = mkto_verdicts_write(many, 16, data);
     assert_true(len > 0);
     for (size_t at = 0; at < len; at += 1000) {
         assert_int_equal(input(client, data + at, len - at < 1000 ? len - at : 1000, T0), 0);
     }
-    assert_int_equal(got_count, 32);
+    assert_int_equal(got_count, 16);
     mkto_client_destroy(client);
 }
 

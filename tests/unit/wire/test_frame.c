@@ -415,7 +415,7 @@ static void longest_verdict_body(void **state)
     frame.len++;
     struct mkto_error err = MKTO_ERROR_INIT;
     assert_int_equal(read_any(&frame, &err), -1);
-    assert_string_equal(err.text, "VERDICTS frame with a body of 16385 bytes, over 16384");
+    assert_string_equal(err.text, "VERDICTS frame with a body of 61441 bytes, over 61440");
 }
 
 static void bad_values(void **state)
