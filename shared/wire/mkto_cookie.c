@@ -43,6 +43,11 @@ static int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 /* Percent-decodes; with a malformed escape the text stays as it is, as Munchkin does it. Returns
  * the length, or -1 when it does not fit. */
 static long decode(struct mkto_slice in, char *out, size_t size)
@@ -160,25 +165,21 @@ static int rank_of(const struct mkto_cookie *cookie, struct mkto_slice munchkin_
     return mkto_host_covers(domain, host) ? RANK_OURS - (int)domain.len : RANK_PARSED;
 }
 
-/* The value of the cookie of our name that stands first in *rest, which then begins behind it.
- * Looks for the name alone: cutting up each cookie of a long header costs too much on each page. */
-static bool next_value(struct mkto_slice *rest, struct mkto_slice *value)
+bool mkto_cookie_next(struct mkto_slice *cookies, const char *name, struct mkto_slice *value)
 {
-    const size_t name = sizeof(MKTO_COOKIE_NAME) - 1;
-    const char *const start = rest->data;
-    const char *at;
-    while (rest->len > 0 && (at = memmem(rest->data, rest->len, MKTO_COOKIE_NAME, name)) != NULL) {
-        const struct mkto_slice before =
-            mkto_slice_trim((struct mkto_slice){start, (size_t)(at - start)});
-        rest->len -= (size_t)(at - rest->data) + name;
-        rest->data = at + name;
-        if (before.len > 0 && before.data[before.len - 1] != ';') {
+    const size_t len = strlen(name);
+    while (cookies->len > 0) {
+        struct mkto_slice cookie = mkto_slice_cut(cookies, ';');
+        while (cookie.len > 0 && is_blank(cookie.data[0])) {
+            cookie.data++;
+            cookie.len--;
+        }
+        if (cookie.len < len || cookie.data[0] != name[0] || memcmp(cookie.data, name, len) != 0) {
             continue;
         }
-        struct mkto_slice behind = *rest;
-        *value = mkto_slice_trim(mkto_slice_cut(&behind, ';'));
-        if (mkto_slice_trim(mkto_slice_cut(value, '=')).len == 0) {
-            *rest = behind;
+        *value = (struct mkto_slice){cookie.data + len, cookie.len - len};
+        if (mkto_slice_trim(mkto_slice_cut(value, '=')).len == 0 && value->data != NULL) {
+            *value = mkto_slice_trim(*value);
             return true;
         }
     }
@@ -190,7 +191,7 @@ void mkto_cookie_scan(struct mkto_cookie_pick *pick, struct mkto_slice header,
 {
     struct mkto_slice value;
     host = mkto_host_name(host);
-    while (next_value(&header, &value)) {
+    while (mkto_cookie_next(&header, MKTO_COOKIE_NAME, &value)) {
         struct mkto_cookie cookie;
         if (mkto_cookie_parse(value, &cookie) != 0) {
             continue;

@@ -36,6 +36,12 @@ struct mkto_cookie {
 int mkto_cookie_parse(struct mkto_slice value, struct mkto_cookie *cookie);
 
 /*
+ * Goes through a Cookie header: cuts it up to the next cookie of that name off its front. The value
+ * comes without blanks around it; it may be empty. false: there is none any more. Case counts.
+ */
+bool mkto_cookie_next(struct mkto_slice *cookies, const char *name, struct mkto_slice *value);
+
+/*
  * Picks the visitor's cookie out of all Cookie headers of a request. Sites have duplicates (a
  * host-scoped one beside the parent-scoped one); the best is the one whose id is munchkin_id and
  * whose token's domain is the shortest suffix of host, else the first that parses. Start with a

@@ -7,8 +7,8 @@
 #include "mkto_skip.h"
 #include "mkto_request.h"
 
-/* Bytes of a page event's body at most: a longer address is cut behind its path, then not recorded.
- */
+/* Bytes of a page event's body at most. What is longer loses, one by one until it fits: the query
+ * of the referrer, the page's own, the referrer. A path that is still too long is not recorded. */
 #define MKTO_PAGE_BODY_MAX 16384
 
 /* What the server is about to log. */
@@ -20,9 +20,10 @@ struct mkto_page_response {
 /*
  * Whether a person has been shown a page: a GET of the visitor's own (the caller passes no
  * subrequest), answered 200 with text/html or application/xhtml+xml, or 304 to somebody who asked
- * for a document; fetched neither by script (X-Requested-With, Sec-Fetch-Dest other than document)
- * nor ahead of time (Sec-Purpose, Purpose, X-Purpose, X-Moz). false: not a page view at all,
- * *skip is NONE, or PREFETCH or BOT for one that is kept out and counted.
+ * for a document (Sec-Fetch-Dest, else Accept); fetched neither by script (Sec-Fetch-Dest other
+ * than document; X-Requested-With, but for the app's name that an Android web view puts there) nor
+ * ahead of time (Sec-Purpose, Purpose, X-Purpose, X-Moz). false: not a page view at all, *skip is
+ * NONE, or PREFETCH or BOT for one that is kept out and counted.
  */
 bool mkto_page_judge(const struct mkto_request *request, const struct mkto_page_response *response,
                      enum mkto_skip *skip);
@@ -36,8 +37,9 @@ bool mkto_page_is_bot(struct mkto_slice user_agent);
 
 /*
  * Writes the JSON body of the page event: {"properties":{"url":"https://host/path?query",
- * "referrer":"…"}}. Bytes that may not stand in a URL are percent-encoded. Returns the length, or 0
- * when it does not fit MKTO_PAGE_BODY_MAX bytes or there is no host.
+ * "referrer":"…"}}, without NUL. Bytes that may not stand in a URL are percent-encoded, so that it
+ * is ASCII whatever came. Without fragments. Returns the length, or 0 when it does not fit size or
+ * MKTO_PAGE_BODY_MAX bytes, or Host is no clean host (mkto_host_is_clean).
  */
 size_t mkto_page_body(const struct mkto_request *request, char *out, size_t size);
 

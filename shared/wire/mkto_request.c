@@ -59,15 +59,9 @@ enum mkto_header mkto_header_find(struct mkto_slice name)
 
 static bool has_opt_out(struct mkto_slice cookies)
 {
-    if (memmem(cookies.data, cookies.len, MKTO_OPT_OUT_NAME, sizeof(MKTO_OPT_OUT_NAME) - 1) ==
-        NULL) { /* nearly everybody */
-        return false;
-    }
-    while (cookies.len > 0) {
-        struct mkto_slice value = mkto_slice_trim(mkto_slice_cut(&cookies, ';'));
-        const struct mkto_slice name = mkto_slice_trim(mkto_slice_cut(&value, '='));
-        value = mkto_slice_unquote(mkto_slice_trim(value));
-        if (mkto_slice_is(name, MKTO_OPT_OUT_NAME) && value.len > 0) {
+    struct mkto_slice value;
+    while (mkto_cookie_next(&cookies, MKTO_OPT_OUT_NAME, &value)) {
+        if (mkto_slice_unquote(value).len > 0) {
             return true;
         }
     }

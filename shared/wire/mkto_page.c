@@ -1,0 +1,310 @@
+#include "mkto_page.h"
+
+#include <strings.h>
+
+#include "mkto_host.h"
+
+/*
+ * What programs call themselves, in any case: Munchkin's AdsBot, msnbot and Wget, and ours.
+ * HeadlessChrome is missing on purpose: it is how sites test themselves. README prints this list
+ * ("Page views without JavaScript").
+ */
+/* clang-format off */
+#define WORD(text) {text, sizeof(text) - 1}
+#define END {NULL, 0}
+
+static const struct mkto_slice words_a[] = {
+    WORD("adsbot"), WORD("ahrefs"), WORD("aiohttp"), WORD("apache-httpclient"), WORD("axios/"),
+    END};
+static const struct mkto_slice words_b[] = {
+    WORD("better uptime"), WORD("bingpreview"), WORD("blackbox exporter"), WORD("bot/"), END};
+static const struct mkto_slice words_c[] = {
+    WORD("chatgpt-user"), WORD("check_http"), WORD("checkly"), WORD("crawl"), WORD("curl/"), END};
+static const struct mkto_slice words_d[] = {WORD("datadog"), END};
+static const struct mkto_slice words_e[] = {WORD("elb-healthchecker"), END};
+static const struct mkto_slice words_f[] = {
+    WORD("facebookcatalog"), WORD("facebookexternalhit"), WORD("feedfetcher"), END};
+static const struct mkto_slice words_g[] = {
+    WORD("go-http-client"), WORD("google-inspectiontool"), WORD("googlehc/"), WORD("googleother"),
+    WORD("gtmetrix"), WORD("guzzlehttp"), END};
+static const struct mkto_slice words_h[] = {WORD("httpie"), WORD("httpx/"), END};
+static const struct mkto_slice words_i[] = {WORD("ia_archiver"), WORD("insomnia/"), END};
+static const struct mkto_slice words_j[] = {WORD("java/"), END};
+static const struct mkto_slice words_k[] = {WORD("kube-probe"), END};
+static const struct mkto_slice words_l[] = {WORD("libwww"), WORD("lighthouse"), WORD("lwp-"), END};
+static const struct mkto_slice words_m[] = {
+    WORD("mediapartners-google"), WORD("meta-externalagent"), WORD("meta-externalfetcher"),
+    WORD("msnbot"), END};
+static const struct mkto_slice words_n[] = {
+    WORD("nagios"), WORD("newrelicpinger"), WORD("node-fetch"), END};
+static const struct mkto_slice words_o[] = {WORD("okhttp"), END};
+static const struct mkto_slice words_p[] = {
+    WORD("pagespeed"), WORD("perplexity-user"), WORD("petalbot"), WORD("phantomjs"),
+    WORD("pingdom"), WORD("postmanruntime"), WORD("prometheus"), WORD("python-"), END};
+static const struct mkto_slice words_s[] = {
+    WORD("scrapy"), WORD("semrush"), WORD("site24x7"), WORD("skypeuripreview"), WORD("slackbot"),
+    WORD("spider"), WORD("statuscake"), END};
+static const struct mkto_slice words_t[] = {WORD("telegrambot"), END};
+static const struct mkto_slice words_u[] = {
+    WORD("undici"), WORD("uptime-kuma"), WORD("uptimerobot"), END};
+static const struct mkto_slice words_w[] = {
+    WORD("w3c-checklink"), WORD("w3c_validator"), WORD("wget"), WORD("whatsapp/"), END};
+static const struct mkto_slice words_z[] = {WORD("zabbix"), END};
+
+/* By first letter, and the second letters that may follow: a person's user agent costs one look at
+ * each two of its letters. Other characters share a bit with some letter, which does no harm. */
+#define BIT(c) (1u << ((c) & 31))
+
+static const struct {
+    const struct mkto_slice *words;
+    uint32_t seconds;
+} starts[32] = {
+    ['a' & 31] = {words_a, BIT('d') | BIT('h') | BIT('i') | BIT('p') | BIT('x')},
+    ['b' & 31] = {words_b, BIT('e') | BIT('i') | BIT('l') | BIT('o')},
+    ['c' & 31] = {words_c, BIT('h') | BIT('r') | BIT('u')},
+    ['d' & 31] = {words_d, BIT('a')},
+    ['e' & 31] = {words_e, BIT('l')},
+    ['f' & 31] = {words_f, BIT('a') | BIT('e')},
+    ['g' & 31] = {words_g, BIT('o') | BIT('t') | BIT('u')},
+    ['h' & 31] = {words_h, BIT('t')},
+    ['i' & 31] = {words_i, BIT('a') | BIT('n')},
+    ['j' & 31] = {words_j, BIT('a')},
+    ['k' & 31] = {words_k, BIT('u')},
+    ['l' & 31] = {words_l, BIT('i') | BIT('w')},
+    ['m' & 31] = {words_m, BIT('e') | BIT('s')},
+    ['n' & 31] = {words_n, BIT('a') | BIT('e') | BIT('o')},
+    ['o' & 31] = {words_o, BIT('k')},
+    ['p' & 31] = {words_p, BIT('a') | BIT('e') | BIT('h') | BIT('i') |
+                         BIT('o') | BIT('r') | BIT('y')},
+    ['s' & 31] = {words_s, BIT('c') | BIT('e') | BIT('i') | BIT('k') |
+                         BIT('l') | BIT('p') | BIT('t')},
+    ['t' & 31] = {words_t, BIT('e')},
+    ['u' & 31] = {words_u, BIT('n') | BIT('p')},
+    ['w' & 31] = {words_w, BIT('3') | BIT('g') | BIT('h')},
+    ['z' & 31] = {words_z, BIT('a')},
+};
+/* clang-format on */
+
+static bool contains(struct mkto_slice text, const char *word)
+{
+    return text.len > 0 && memmem(text.data, text.len, word, strlen(word)) != NULL;
+}
+
+static bool starts_with(struct mkto_slice text, const char *word)
+{
+    const size_t len = strlen(word);
+    return text.len >= len && memcmp(text.data, word, len) == 0;
+}
+
+static bool begins_with_word(struct mkto_slice text)
+{
+    const struct mkto_slice *word = starts[text.data[0] & 31].words;
+    for (; word != NULL && word->data != NULL; word++) {
+        if (text.len >= word->len && strncasecmp(text.data, word->data, word->len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool mkto_page_is_bot(struct mkto_slice user_agent)
+{
+    bool named = false; /* what makes a program of a Mozilla; its case counts */
+    if (mkto_slice_trim(user_agent).len == 0) {
+        return true;
+    }
+    for (size_t i = 0; i + 1 < user_agent.len; i++) {
+        const char *at = user_agent.data + i;
+        if ((starts[at[0] & 31].seconds & BIT(at[1])) != 0) {
+            const struct mkto_slice rest = {at, user_agent.len - i};
+            if (begins_with_word(rest)) {
+                return true;
+            }
+            named = named || starts_with(rest, "bot") || starts_with(rest, "slurp");
+        }
+    }
+    return named && contains(user_agent, "Mozilla");
+}
+
+/* What is a page view. */
+
+static bool is_document(struct mkto_slice content_type)
+{
+    const struct mkto_slice type = mkto_slice_trim(mkto_slice_cut(&content_type, ';'));
+    return mkto_slice_is_fold(type, "text/html") ||
+           mkto_slice_is_fold(type, "application/xhtml+xml");
+}
+
+/* A 304 says nothing of its type: then what was asked for decides. */
+static bool asks_for_document(const struct mkto_request *request)
+{
+    const struct mkto_slice dest = request->header[MKTO_HEADER_SEC_FETCH_DEST];
+    return dest.len > 0 ? mkto_slice_is(dest, "document")
+                        : contains(request->header[MKTO_HEADER_ACCEPT], "text/html");
+}
+
+static bool shows_page(const struct mkto_request *request,
+                       const struct mkto_page_response *response)
+{
+    if (!mkto_slice_is(request->method, "GET")) {
+        return false;
+    }
+    return response->status == 304 ? asks_for_document(request)
+                                   : response->status == 200 && is_document(response->content_type);
+}
+
+/* An Android web view sends the name of its app as X-Requested-With with each page: it has a dot.
+ */
+static bool is_script(const struct mkto_request *request)
+{
+    const struct mkto_slice dest = request->header[MKTO_HEADER_SEC_FETCH_DEST];
+    const struct mkto_slice with = request->header[MKTO_HEADER_X_REQUESTED_WITH];
+    return (dest.len > 0 && !mkto_slice_is(dest, "document")) ||
+           (with.len > 0 && memchr(with.data, '.', with.len) == NULL);
+}
+
+/* The words that browsers have had for it: prefetch, prerender (Sec-Purpose, Purpose, X-Moz),
+ * preview (X-Purpose), instant (Purpose). */
+static bool is_ahead_of_time(const struct mkto_request *request)
+{
+    static const enum mkto_header headers[] = {MKTO_HEADER_SEC_PURPOSE, MKTO_HEADER_PURPOSE,
+                                               MKTO_HEADER_X_PURPOSE, MKTO_HEADER_X_MOZ};
+    static const char *const said[] = {"prefetch", "prerender", "preview", "instant"};
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        struct mkto_slice rest = request->header[headers[i]];
+        while (rest.len > 0) {
+            const struct mkto_slice value = mkto_slice_cut(&rest, ';');
+            for (size_t k = 0; k < sizeof(said) / sizeof(said[0]); k++) {
+                if (mkto_slice_is_fold(mkto_slice_trim(value), said[k])) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+bool mkto_page_judge(const struct mkto_request *request, const struct mkto_page_response *response,
+                     enum mkto_skip *skip)
+{
+    *skip = MKTO_SKIP_NONE;
+    if (!shows_page(request, response)) {
+        return false;
+    }
+    if (is_ahead_of_time(request)) {
+        *skip = MKTO_SKIP_PREFETCH;
+        return false;
+    }
+    if (is_script(request)) {
+        return false;
+    }
+    if (mkto_page_is_bot(request->header[MKTO_HEADER_USER_AGENT])) {
+        *skip = MKTO_SKIP_BOT;
+        return false;
+    }
+    return true;
+}
+
+/* Its event. */
+
+struct writer {
+    char *out;
+    size_t size, len;
+};
+
+static void put(struct writer *writer, const char *data, size_t len)
+{
+    if (len > 0 && writer->len + len <= writer->size) {
+        memcpy(writer->out + writer->len, data, len);
+    }
+    writer->len += len;
+}
+
+static void put_text(struct writer *writer, struct mkto_slice text)
+{
+    put(writer, text.data, text.len);
+}
+
+/* Bits of the 128 ASCII characters that may stand in a URL: not white space, controls, quotes,
+ * backslashes, "<>^`{|}". */
+static const uint32_t url_characters[4] = {0, 0xaffffffau, 0xafffffffu, 0x47fffffeu};
+
+static bool is_url_character(unsigned char c)
+{
+    return c < 128 && ((url_characters[c >> 5] >> (c & 31)) & 1) != 0;
+}
+
+/* The others are percent-encoded. So it can end neither the JSON string nor anything behind it. */
+static void put_url(struct writer *writer, struct mkto_slice url)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t done = 0;
+    for (size_t i = 0; i < url.len; i++) {
+        const unsigned char c = (unsigned char)url.data[i];
+        if (!is_url_character(c)) {
+            const char encoded[] = {'%', digits[c >> 4], digits[c & 15]};
+            put(writer, url.data + done, i - done);
+            put(writer, encoded, sizeof(encoded));
+            done = i + 1;
+        }
+    }
+    put(writer, url.data + done, url.len - done);
+}
+
+static struct mkto_slice before(struct mkto_slice text, char c)
+{
+    return mkto_slice_cut(&text, c);
+}
+
+/* Path and query of what stands in the request line, which may be a whole URL. */
+static struct mkto_slice path_of(struct mkto_slice uri)
+{
+    const struct mkto_slice host = mkto_host_of_url(uri);
+    if (host.len > 0) {
+        const char *end = host.data + host.len;
+        uri = (struct mkto_slice){end, (size_t)(uri.data + uri.len - end)};
+    }
+    return before(uri, '#');
+}
+
+static size_t write_body(const struct mkto_request *request, struct mkto_slice path,
+                         struct mkto_slice referrer, char *out, size_t size)
+{
+    struct writer writer = {out, size, 0};
+    put_text(&writer, MKTO_SLICE_LIT("{\"properties\":{\"url\":\""));
+    put_text(&writer, request->https ? MKTO_SLICE_LIT("https://") : MKTO_SLICE_LIT("http://"));
+    put_text(&writer, request->host);
+    if (path.len == 0 || path.data[0] != '/') {
+        put(&writer, "/", 1);
+    }
+    put_url(&writer, path);
+    if (referrer.len > 0) {
+        put_text(&writer, MKTO_SLICE_LIT("\",\"referrer\":\""));
+        put_url(&writer, referrer);
+    }
+    put_text(&writer, MKTO_SLICE_LIT("\"}}"));
+    return writer.len <= size ? writer.len : 0;
+}
+
+size_t mkto_page_body(const struct mkto_request *request, char *out, size_t size)
+{
+    const struct mkto_slice path = path_of(request->uri);
+    const struct mkto_slice referrer = before(request->header[MKTO_HEADER_REFERER], '#');
+    const struct mkto_slice attempts[][2] = {
+        {path, referrer},
+        {path, before(referrer, '?')},
+        {before(path, '?'), before(referrer, '?')},
+        {before(path, '?'), MKTO_SLICE_NONE},
+    };
+    if (!mkto_host_is_clean(request->host)) {
+        return 0;
+    }
+    size = size < MKTO_PAGE_BODY_MAX ? size : MKTO_PAGE_BODY_MAX;
+    for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
+        const size_t len = write_body(request, attempts[i][0], attempts[i][1], out, size);
+        if (len > 0) {
+            return len;
+        }
+    }
+    return 0;
+}
