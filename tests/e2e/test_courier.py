@@ -37,6 +37,12 @@ def alive(pid):
         return False
 
 
+def instrumented(program):
+    """With ASan, whose leak check needs to trace the process."""
+    with open(program, "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 class Couriers:
     """Starts couriers on one config, and ends them."""
 
@@ -258,6 +264,8 @@ def test_spawned_one_has_nothing_of_its_parent(couriers):
     assert not any("socket:[%d]" % inode in link for link in links)
     assert os.readlink("/proc/%d/cwd" % pid) == "/"
     assert os.getsid(pid) == pid
+    if couriers.entry and not instrumented(MARKETO):
+        assert os.stat("/proc/%d/environ" % pid).st_uid == 0, "others of its user may read its memory"
     assert os.stat(couriers.conf.socket).st_mode & 0o777 == 0o600
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: not alive(pid))

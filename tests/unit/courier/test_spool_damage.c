@@ -6,7 +6,41 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
+
+static long pretended; /* f_type of every file system; 0: the true one */
+
+int statfs(const char *path, struct statfs *fs)
+{
+    const int failed = (int)syscall(SYS_statfs, path, fs);
+    if (failed == 0 && pretended != 0) {
+        fs->f_type = pretended;
+    }
+    return failed;
+}
+
+static void file_systems(void **state)
+{
+    struct bench *bench = *state;
+    static const long networks[] = {0x6969, 0x517b, 0xfe534d42, 0xff534d42, 0x5346414f};
+    static const long volatiles[] = {0x01021994, 0x858458f6, 0x794c7630};
+    for (size_t i = 0; i < 5; i++) {
+        pretended = networks[i];
+        open_fails(bench, "is on a network file system");
+    }
+    for (size_t i = 0; i < 3; i++) {
+        pretended = volatiles[i];
+        open_spool(bench, NOW);
+        assert_true(bench->opened.volatile_fs);
+        mkto_spool_close(bench->spool);
+    }
+    pretended = 0xef53; /* ext4 */
+    open_spool(bench, NOW);
+    assert_false(bench->opened.volatile_fs);
+    pretended = 0;
+}
 
 static void other_version_is_left_alone(void **state)
 {
@@ -317,6 +351,7 @@ static void survives_kill_9(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SPOOL_TEST(file_systems),
         SPOOL_TEST(other_version_is_left_alone),
         SPOOL_TEST(other_version_in_the_wal_is_left_alone),
         SPOOL_TEST(broken_file_is_set_aside),
