@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "mkto_bytes.h"
+#include "mkto_counts.h"
 #include "mkto_queue.h"
 
 #define NEVER UINT64_MAX
@@ -22,6 +23,7 @@ struct mkto_client {
     uint64_t next_seq;
 
     struct mkto_queue queue;
+    struct mkto_counts counts;
 
     uint8_t *hello;
     size_t hello_len, hello_offset;
@@ -31,6 +33,21 @@ struct mkto_client {
     uint8_t refusal;
     char reason[MKTO_ERROR_MAX];
 };
+
+static void look_at_counts(struct mkto_client *client, uint64_t now)
+{
+    if (client->state == MKTO_CLIENT_READY) {
+        mkto_counts_tick(&client->counts, MKTO_CLIENT_COUNTS_EVERY, now);
+    }
+}
+
+void mkto_client_count(struct mkto_client *client, enum mkto_skip skip, uint64_t now)
+{
+    if (skip > MKTO_SKIP_NONE && skip < MKTO_SKIP_COUNT) {
+        mkto_counts_add(&client->counts, skip, 1);
+        look_at_counts(client, now);
+    }
+}
 
 /* Ends a request. The callback comes last: it may submit and cancel. */
 static void answer(struct mkto_client *client, struct mkto_queue_node *node,
@@ -61,7 +78,11 @@ static void expire(struct mkto_client *client, uint64_t now)
     struct mkto_queue_node *node;
     while ((node = client->queue.soonest) != NULL && node->deadline <= now) {
         const struct mkto_verdict_frame away = {.seq = node->seq, .answer = MKTO_ANSWER_AWAY};
-        trip(client, now);
+        if (node->background) {
+            mkto_client_count(client, MKTO_SKIP_NOT_STORED, now);
+        } else {
+            trip(client, now);
+        }
         answer(client, node, &away);
     }
 }
@@ -116,10 +137,20 @@ void mkto_client_destroy(struct mkto_client *client)
 
 /* Requests. */
 
-enum mkto_answer mkto_client_submit(struct mkto_client *client,
-                                    const struct mkto_event_frame *event,
-                                    const struct mkto_envelope *envelope, void *request,
-                                    uint64_t now)
+/* Whether a frame of len bytes has no room. Fire and forget takes at most half of it. */
+static bool is_busy(const struct mkto_client *client, size_t len, bool background)
+{
+    const struct mkto_queue *queue = &client->queue;
+    const size_t bytes = client->conf.max_bytes, waiting = client->conf.max_waiting;
+    if (queue->waiting >= waiting || len > bytes || queue->bytes > bytes - len) {
+        return true;
+    }
+    return background && (queue->background_waiting >= waiting / 2 || len > bytes / 2 ||
+                          queue->background_bytes > bytes / 2 - len);
+}
+
+static enum mkto_answer submit(struct mkto_client *client, const struct mkto_event_frame *event,
+                               const struct mkto_envelope *envelope, void *request, uint64_t now)
 {
     if (client->tripped || event->deadline_ms <= now) {
         return MKTO_ANSWER_AWAY;
@@ -133,15 +164,24 @@ enum mkto_answer mkto_client_submit(struct mkto_client *client,
     if (len == 0) {
         return MKTO_ANSWER_TOO_LARGE;
     }
-    if (client->queue.waiting >= client->conf.max_waiting || len > client->conf.max_bytes ||
-        client->queue.bytes > client->conf.max_bytes - len) {
-        return MKTO_ANSWER_BUSY;
-    }
-    if (!mkto_queue_add(&client->queue, &numbered, envelope, len, request)) {
+    if (is_busy(client, len, request == NULL) ||
+        !mkto_queue_add(&client->queue, &numbered, envelope, len, request)) {
         return MKTO_ANSWER_BUSY;
     }
     client->next_seq++;
     return MKTO_ANSWER_STORED;
+}
+
+enum mkto_answer mkto_client_submit(struct mkto_client *client,
+                                    const struct mkto_event_frame *event,
+                                    const struct mkto_envelope *envelope, void *request,
+                                    uint64_t now)
+{
+    const enum mkto_answer answer = submit(client, event, envelope, request, now);
+    if (request == NULL && answer != MKTO_ANSWER_STORED) {
+        mkto_client_count(client, MKTO_SKIP_NOT_STORED, now);
+    }
+    return answer;
 }
 
 void mkto_client_cancel(struct mkto_client *client, void *request)
@@ -156,7 +196,8 @@ void mkto_client_cancel(struct mkto_client *client, void *request)
 static bool has_output(const struct mkto_client *client)
 {
     return (client->state == MKTO_CLIENT_GREETING && client->hello_offset < client->hello_len) ||
-           (client->state == MKTO_CLIENT_READY && client->queue.unsent != NULL);
+           (client->state == MKTO_CLIENT_READY &&
+            (client->queue.unsent != NULL || mkto_counts_have_output(&client->counts)));
 }
 
 unsigned mkto_client_wants(const struct mkto_client *client, uint64_t now)
@@ -194,7 +235,10 @@ uint64_t mkto_client_deadline(const struct mkto_client *client)
     const struct mkto_queue_node *soonest = client->queue.soonest;
     const uint64_t request = soonest == NULL ? NEVER : soonest->deadline;
     const uint64_t connection = connection_deadline(client);
-    return request < connection ? request : connection;
+    const uint64_t counts =
+        client->state == MKTO_CLIENT_READY ? mkto_counts_deadline(&client->counts) : NEVER;
+    const uint64_t sooner = request < connection ? request : connection;
+    return sooner < counts ? sooner : counts;
 }
 
 /* The first reason of a connection is the one that is kept. */
@@ -210,6 +254,7 @@ static int break_stream(struct mkto_client *client, const char *text)
 void mkto_client_tick(struct mkto_client *client, uint64_t now)
 {
     expire(client, now);
+    look_at_counts(client, now);
     if (connection_deadline(client) > now) {
         return;
     }
@@ -270,6 +315,7 @@ static void end_connection(struct mkto_client *client, uint64_t now)
     client->backoff = next_backoff(client);
     client->retry_at = now + client->backoff;
     free_input(client);
+    mkto_counts_rewind(&client->counts);
     mkto_queue_rewind(&client->queue);
     expire(client, now);
 }
@@ -302,7 +348,8 @@ int mkto_client_output(struct mkto_client *client, struct iovec *iov, int max)
         iov[0].iov_len = client->hello_len - client->hello_offset;
         return 1;
     }
-    return mkto_queue_output(&client->queue, iov, max);
+    const int own = mkto_counts_output(&client->counts, client->queue.unsent_offset == 0, iov);
+    return own + mkto_queue_output(&client->queue, iov + own, max - own);
 }
 
 void mkto_client_sent(struct mkto_client *client, size_t bytes)
@@ -311,6 +358,7 @@ void mkto_client_sent(struct mkto_client *client, size_t bytes)
         client->hello_offset += bytes;
         return;
     }
+    bytes = mkto_counts_sent(&client->counts, bytes);
     mkto_queue_sent(&client->queue, bytes);
 }
 
@@ -479,6 +527,7 @@ int mkto_client_input(struct mkto_client *client, const uint8_t *data, size_t le
         len -= (size_t)used;
     }
     expire(client, now);
+    look_at_counts(client, now);
     return client->broken ? -1 : 0;
 }
 
@@ -494,7 +543,12 @@ bool mkto_client_tripped(const struct mkto_client *client)
 
 size_t mkto_client_waiting(const struct mkto_client *client)
 {
-    return client->queue.waiting;
+    return client->queue.waiting - client->queue.background_waiting;
+}
+
+size_t mkto_client_background(const struct mkto_client *client)
+{
+    return client->queue.background_waiting;
 }
 
 const char *mkto_client_reason(const struct mkto_client *client)

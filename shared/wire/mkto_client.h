@@ -77,7 +77,8 @@ void mkto_client_destroy(struct mkto_client *client);
  * MKTO_ANSWER_STORED when it now waits, or what to answer at once: AWAY (tripped), BUSY (over a
  * maximum, out of memory), TOO_LARGE. `request` may be NULL for fire and forget: then there is no
  * callback; when such a call is refused here, or its deadline passes, it is counted as
- * MKTO_SKIP_NOT_STORED, and its deadline trips nothing.
+ * MKTO_SKIP_NOT_STORED, and its deadline trips nothing. All such calls together take at most half
+ * of max_bytes and of max_waiting, so that they never crowd out those that somebody waits for.
  */
 enum mkto_answer mkto_client_submit(struct mkto_client *client,
                                     const struct mkto_event_frame *event,
@@ -88,8 +89,10 @@ enum mkto_answer mkto_client_submit(struct mkto_client *client,
 void mkto_client_cancel(struct mkto_client *client, void *request);
 
 /*
- * One more that was kept away. The numbers go out with the next frames, at most once in
- * MKTO_CLIENT_COUNTS_EVERY, and stay here while there is no connection.
+ * One more that was kept away; NONE counts nothing. The numbers go out in front of the next frame,
+ * by themselves when there is none, at most once in MKTO_CLIENT_COUNTS_EVERY, and stay here while
+ * there is no connection. (So the client may want WRITE, and a tick, for them alone: an exiting
+ * worker need not stay for that.) A number stops at UINT32_MAX.
  */
 void mkto_client_count(struct mkto_client *client, enum mkto_skip skip, uint64_t now);
 
@@ -117,7 +120,10 @@ int mkto_client_input(struct mkto_client *client, const uint8_t *data, size_t le
 
 enum mkto_client_state mkto_client_state_of(const struct mkto_client *client);
 bool mkto_client_tripped(const struct mkto_client *client);
-size_t mkto_client_waiting(const struct mkto_client *client); /* requests without a verdict */
+/* Requests without a verdict that somebody waits for, cancelled ones, too: an exiting worker stays
+ * for them. And those of fire and forget: nobody stays for them. */
+size_t mkto_client_waiting(const struct mkto_client *client);
+size_t mkto_client_background(const struct mkto_client *client);
 const char *mkto_client_reason(
     const struct mkto_client *client); /* why the last connection ended, in words; "" if none */
 uint8_t mkto_client_refusal(

@@ -11,6 +11,7 @@ static const char *const type_names[] = {
     [MKTO_FRAME_REFUSED] = "REFUSED",   [MKTO_FRAME_EVENT] = "EVENT",
     [MKTO_FRAME_VERDICTS] = "VERDICTS", [MKTO_FRAME_LOG] = "LOG",
     [MKTO_FRAME_ASK] = "ASK",           [MKTO_FRAME_TELL] = "TELL",
+    [MKTO_FRAME_COUNTS] = "COUNTS",
 };
 
 long mkto_frame_next(const uint8_t *data, size_t len, struct mkto_frame *frame,
@@ -23,7 +24,7 @@ long mkto_frame_next(const uint8_t *data, size_t len, struct mkto_frame *frame,
     if (payload > MKTO_FRAME_MAX) {
         return mkto_error_set(err, "frame of %zu bytes, over %d", payload, MKTO_FRAME_MAX);
     }
-    if (data[4] < MKTO_FRAME_HELLO || data[4] > MKTO_FRAME_TELL) {
+    if (data[4] < MKTO_FRAME_HELLO || data[4] > MKTO_FRAME_COUNTS) {
         return mkto_error_set(err, "unknown frame type %u", data[4]);
     }
     if (data[5] != 0 || data[6] != 0 || data[7] != 0) {
@@ -248,6 +249,29 @@ int mkto_tell_read(const struct mkto_frame *frame, struct mkto_tell *tell, struc
     return done(frame, &reader, err);
 }
 
+int mkto_counts_frame_read(const struct mkto_frame *frame, struct mkto_counts_frame *counts,
+                           struct mkto_error *err)
+{
+    struct reader reader;
+    bool seen[UINT8_MAX + 1] = {false};
+    if (start(frame, MKTO_FRAME_COUNTS, &reader, err) != 0) {
+        return -1;
+    }
+    memset(counts, 0, sizeof(*counts));
+    for (unsigned rows = take8(&reader); rows > 0 && !reader.bad; rows--) {
+        const uint8_t reason = take8(&reader);
+        const uint32_t number = take32(&reader);
+        if (!reader.bad && seen[reason]) {
+            return mkto_error_set(err, "COUNTS frame with reason %u twice", reason);
+        }
+        seen[reason] = true;
+        if (reason < MKTO_SKIP_COUNT) {
+            counts->of[reason] = number;
+        }
+    }
+    return done(frame, &reader, err);
+}
+
 int mkto_verdicts_next(const struct mkto_frame *frame, struct mkto_verdict_iter *iter,
                        struct mkto_verdict_frame *verdict, struct mkto_error *err)
 {
@@ -439,6 +463,26 @@ size_t mkto_tell_write(const struct mkto_tell *tell, uint8_t *out)
         out = mkto_bytes_put8(out, tell->last ? 1 : 0);
         out = mkto_bytes_put32(out, (uint32_t)tell->text.len);
         mkto_bytes_put(out, tell->text.data, tell->text.len);
+    }
+    return MKTO_FRAME_HEADER + payload;
+}
+
+size_t mkto_counts_frame_write(const struct mkto_counts_frame *counts, uint8_t *out)
+{
+    uint8_t rows = 0;
+    for (unsigned i = 0; i < MKTO_SKIP_COUNT; i++) {
+        rows = (uint8_t)(rows + (counts->of[i] > 0));
+    }
+    const size_t payload = 1 + (size_t)rows * (1 + 4);
+    if (out != NULL) {
+        out = put_header(out, MKTO_FRAME_COUNTS, payload);
+        out = mkto_bytes_put8(out, rows);
+        for (unsigned i = 0; i < MKTO_SKIP_COUNT; i++) {
+            if (counts->of[i] > 0) {
+                out = mkto_bytes_put8(out, (uint8_t)i);
+                out = mkto_bytes_put32(out, counts->of[i]);
+            }
+        }
     }
     return MKTO_FRAME_HEADER + payload;
 }

@@ -123,7 +123,10 @@ struct mkto_tell {
     struct mkto_slice text; /* JSON; u32 length on the wire, up to what fits a frame */
 };
 
-/* What a server has kept away from the courier since its last COUNTS, by enum mkto_skip. */
+/* What a server has kept away from the courier since its last COUNTS, by enum mkto_skip. At most
+ * MKTO_COUNTS_FRAME_MAX bytes on the wire. */
+#define MKTO_COUNTS_FRAME_MAX (MKTO_FRAME_HEADER + 1 + MKTO_SKIP_COUNT * (1 + 4))
+
 struct mkto_counts_frame {
     uint32_t of[MKTO_SKIP_COUNT];
 };

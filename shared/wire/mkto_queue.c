@@ -95,6 +95,7 @@ static void append(struct mkto_queue *queue, struct mkto_queue_node *node)
         queue->unsent_offset = 0;
     }
     queue->bytes += node->len;
+    queue->background_bytes += node->background ? node->len : 0;
 }
 
 /* From the tail: the requests of a worker mostly share one timeout, so that the place is found at
@@ -111,6 +112,7 @@ static void insert_by_deadline(struct mkto_queue *queue, struct mkto_queue_node 
     *(node->later == NULL ? &queue->latest : &node->later->sooner) = node;
     node->waiting = true;
     queue->waiting++;
+    queue->background_waiting += node->background ? 1 : 0;
 }
 
 static void stop_waiting(struct mkto_queue *queue, struct mkto_queue_node *node)
@@ -119,6 +121,7 @@ static void stop_waiting(struct mkto_queue *queue, struct mkto_queue_node *node)
     *(node->later == NULL ? &queue->latest : &node->later->sooner) = node->sooner;
     node->waiting = false;
     queue->waiting--;
+    queue->background_waiting -= node->background ? 1 : 0;
     forget_request(queue, node);
 }
 
@@ -140,6 +143,7 @@ static void drop(struct mkto_queue *queue, struct mkto_queue_node *node)
     *(node->prev == NULL ? &queue->first : &node->prev->next) = node->next;
     *(node->next == NULL ? &queue->last : &node->next->prev) = node->prev;
     queue->bytes -= node->len;
+    queue->background_bytes -= node->background ? node->len : 0;
     free(node);
 }
 
@@ -180,6 +184,7 @@ bool mkto_queue_add(struct mkto_queue *queue, const struct mkto_event_frame *eve
         return false;
     }
     node->request = request;
+    node->background = request == NULL;
     if (queue->waiting >= queue->table_size) {
         table_grow(queue);
     }

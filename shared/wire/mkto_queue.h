@@ -20,6 +20,7 @@ struct mkto_queue_node {
     struct mkto_queue_node *sooner, *later;          /* those that wait, by deadline */
     struct mkto_queue_node *seq_next, *request_next; /* chains of the two tables */
     bool waiting;                                    /* no verdict yet, deadline ahead */
+    bool background;                                 /* fire and forget from the start */
     size_t len;
     uint8_t frame[];
 };
@@ -31,6 +32,7 @@ struct mkto_queue {
     struct mkto_queue_node *soonest, *latest;      /* deadline order */
     size_t waiting;                                /* nodes without a verdict */
     size_t bytes;                                  /* frames of all nodes */
+    size_t background_waiting, background_bytes;   /* of these: fire and forget */
     struct mkto_queue_node **by_seq, **by_request; /* table_size buckets each */
     size_t table_size;
 };
@@ -39,8 +41,8 @@ struct mkto_queue {
 bool mkto_queue_init(struct mkto_queue *queue);
 void mkto_queue_free(struct mkto_queue *queue);
 
-/* Encodes a call, whose frame takes len bytes, and lets it wait. Seqs must rise. false when memory
- * runs out. */
+/* Encodes a call, whose frame takes len bytes, and lets it wait; without a request it is fire and
+ * forget. Seqs must rise. false when memory runs out. */
 bool mkto_queue_add(struct mkto_queue *queue, const struct mkto_event_frame *event,
                     const struct mkto_envelope *envelope, size_t len, void *request);
 

@@ -212,9 +212,11 @@ static void cancelled_and_forgotten(void **state)
     const uint8_t *data = take(client, SIZE_MAX, &len);
     assert_int_equal(seqs_of(data, len, seqs), 3);
     assert_int_equal(verdict(client, 1, MKTO_ANSWER_STORED, T0), 0);
-    assert_int_equal(mkto_client_waiting(client), 2);
+    assert_int_equal(mkto_client_waiting(client), 1);
+    assert_int_equal(mkto_client_background(client), 1);
     mkto_client_tick(client, 2500); /* fire and forget is dropped at its deadline, too */
     assert_int_equal(mkto_client_waiting(client), 0);
+    assert_int_equal(mkto_client_background(client), 0);
     assert_int_equal(got_count, 0);
     mkto_client_destroy(client);
 }
@@ -242,9 +244,9 @@ static void most_waiting(void **state)
     (void)state;
     struct mkto_client *client = create(0, 300);
     for (int i = 0; i < 300; i++) {
-        assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_STORED);
+        assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_STORED);
     }
-    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_BUSY);
+    assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_BUSY);
     assert_int_equal(mkto_client_waiting(client), 300);
     mkto_client_destroy(client);
 }
@@ -254,9 +256,10 @@ static void most_waiting_by_default(void **state)
     (void)state;
     struct mkto_client *client = create(64u << 20, 0);
     for (unsigned i = 0; i < MKTO_CLIENT_WAITING_DEFAULT; i++) {
-        assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_STORED);
+        assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_STORED);
     }
-    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_BUSY);
+    assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_BUSY);
+    mkto_client_cancel(client, &got[0]);
     mkto_client_tick(client, 9000);
     assert_int_equal(mkto_client_waiting(client), 0);
     mkto_client_destroy(client);
@@ -268,12 +271,12 @@ static void most_bytes(void **state)
     const struct mkto_event_frame event = {.deadline_ms = 9000};
     const size_t one = mkto_event_write(&event, &call, NULL);
     struct mkto_client *client = create(one * 2, 0);
-    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_STORED);
-    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_STORED);
-    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_BUSY);
+    assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_STORED);
+    assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_STORED);
+    assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_BUSY);
     mkto_client_destroy(client);
     client = create(one - 1, 0);
-    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_BUSY);
+    assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_BUSY);
     mkto_client_destroy(client);
 }
 
@@ -286,9 +289,10 @@ static void largest_buffer_by_default(void **state)
     const size_t fit = MKTO_CLIENT_BUFFER_DEFAULT / mkto_event_write(&event, &large, NULL);
     struct mkto_client *client = create(0, 0);
     for (size_t i = 0; i < fit; i++) {
-        assert_int_equal(mkto_client_submit(client, &event, &large, NULL, T0), MKTO_ANSWER_STORED);
+        assert_int_equal(mkto_client_submit(client, &event, &large, &got[0], T0),
+                         MKTO_ANSWER_STORED);
     }
-    assert_int_equal(mkto_client_submit(client, &event, &large, NULL, T0), MKTO_ANSWER_BUSY);
+    assert_int_equal(mkto_client_submit(client, &event, &large, &got[0], T0), MKTO_ANSWER_BUSY);
     mkto_client_destroy(client);
 }
 
@@ -299,13 +303,15 @@ static void largest_body(void **state)
     const struct mkto_event_frame event = {.deadline_ms = 9000};
     struct mkto_envelope large = {.call = MKTO_CALL_BATCH, .body = {body, MKTO_BODY_MAX}};
     struct mkto_client *client = create(0, 0);
-    assert_int_equal(mkto_client_submit(client, &event, &large, NULL, T0), MKTO_ANSWER_STORED);
+    assert_int_equal(mkto_client_submit(client, &event, &large, &got[0], T0), MKTO_ANSWER_STORED);
     large.body.len++;
-    assert_int_equal(mkto_client_submit(client, &event, &large, NULL, T0), MKTO_ANSWER_TOO_LARGE);
+    assert_int_equal(mkto_client_submit(client, &event, &large, &got[0], T0),
+                     MKTO_ANSWER_TOO_LARGE);
     large.body.len = 2;
     large.defaults = (struct mkto_slice){body, MKTO_BODY_MAX};
     large.body.len = MKTO_BODY_MAX;
-    assert_int_equal(mkto_client_submit(client, &event, &large, NULL, T0), MKTO_ANSWER_TOO_LARGE);
+    assert_int_equal(mkto_client_submit(client, &event, &large, &got[0], T0),
+                     MKTO_ANSWER_TOO_LARGE);
     mkto_client_destroy(client);
 }
 

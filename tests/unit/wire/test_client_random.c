@@ -3,7 +3,8 @@
  * and break at any byte, partial writes, late and lost verdicts, refusals, cancelled requests,
  * stopped couriers. Whatever happens, each request that was taken in is answered exactly once
  * (unless it was cancelled), at the latest at its deadline; and a request is only answered as
- * stored when the courier really read its frame.
+ * stored when the courier really read its frame. Fire and forget is among them, and what is counted
+ * is told once, or is lost in a socket that broke.
  */
 #include "wire_test.h"
 
@@ -30,6 +31,8 @@ static struct {
     uint64_t pending[REQUESTS * 4]; /* seqs without a verdict */
     size_t pending_count;
 } courier;
+
+static struct mkto_counts_frame counted, told, lost;
 
 static uint64_t owner[1 << 16]; /* seq -> index + 1 of its request */
 
@@ -78,6 +81,12 @@ static void courier_stores(const struct mkto_frame *frame)
     assert_int_equal(mkto_envelope_decode((const uint8_t *)event.envelope.data, event.envelope.len,
                                           &envelope, NULL),
                      0);
+    if (envelope.call == MKTO_CALL_PAGE) { /* of forget_one */
+        if (courier.pending_count < REQUESTS * 4) {
+            courier.pending[courier.pending_count++] = event.seq;
+        }
+        return;
+    }
     const size_t index = (size_t)strtoul(envelope.body.data, NULL, 10);
     assert_true(index < REQUESTS && event.seq < (1 << 16));
     assert_true(owner[event.seq] == 0 || owner[event.seq] == index + 1); /* resent: the same */
@@ -85,6 +94,29 @@ static void courier_stores(const struct mkto_frame *frame)
     requests[index].stored = true;
     if (courier.pending_count < REQUESTS * 4) {
         courier.pending[courier.pending_count++] = event.seq;
+    }
+}
+
+static void courier_adds(const struct mkto_frame *frame, struct mkto_counts_frame *sum)
+{
+    struct mkto_counts_frame counts;
+    assert_int_equal(mkto_counts_frame_read(frame, &counts, NULL), 0);
+    for (int i = 0; i < MKTO_SKIP_COUNT; i++) {
+        sum->of[i] += counts.of[i];
+    }
+}
+
+/* What the client wrote, and the courier never read. */
+static void lose_counts(void)
+{
+    struct mkto_frame frame;
+    long size;
+    for (size_t at = 0;
+         (size = mkto_frame_next(courier.in + at, courier.in_len - at, &frame, NULL)) > 0;
+         at += (size_t)size) {
+        if (frame.type == MKTO_FRAME_COUNTS) {
+            courier_adds(&frame, &lost);
+        }
     }
 }
 
@@ -102,6 +134,8 @@ static void courier_reads(void)
         if (frame.type == MKTO_FRAME_HELLO) {
             assert_false(courier.greeted);
             courier_greets();
+        } else if (frame.type == MKTO_FRAME_COUNTS) {
+            courier_adds(&frame, &told);
         } else {
             courier_stores(&frame);
         }
@@ -131,6 +165,8 @@ static void courier_answers(void)
 static void hang_up(struct mkto_client *client)
 {
     courier.open = false;
+    lose_counts();
+    courier.in_len = 0;
     mkto_client_closed(client, wire_below(&seed, 2) == 0 ? 0 : 104, clock_ms);
 }
 
@@ -208,6 +244,14 @@ static void submit_one(struct mkto_client *client, size_t index)
     assert_int_equal(tripped, answer == MKTO_ANSWER_AWAY);
 }
 
+static void forget_one(struct mkto_client *client)
+{
+    const struct mkto_event_frame event = {.deadline_ms = clock_ms + wire_below(&seed, 3000)};
+    const struct mkto_envelope envelope = {.call = MKTO_CALL_PAGE, .body = {"0", 1}};
+    const enum mkto_answer answer = mkto_client_submit(client, &event, &envelope, NULL, clock_ms);
+    counted.of[MKTO_SKIP_NOT_STORED] += answer != MKTO_ANSWER_STORED;
+}
+
 static size_t open_requests(void)
 {
     size_t count = 0;
@@ -223,6 +267,9 @@ static void one_step(struct mkto_client *client, size_t *next, bool stopped)
     case 0:
         if (*next < REQUESTS) {
             submit_one(client, (*next)++);
+        } else if (wire_below(&seed, 4) == 0) {
+            mkto_client_count(client, MKTO_SKIP_BOT, clock_ms);
+            counted.of[MKTO_SKIP_BOT]++;
         }
         break;
     case 1:
@@ -230,6 +277,8 @@ static void one_step(struct mkto_client *client, size_t *next, bool stopped)
             struct request *request = &requests[wire_below(&seed, *next)];
             mkto_client_cancel(client, request);
             request->cancelled = request->cancelled || !request->answered;
+        } else if (wire_below(&seed, 3) == 0) {
+            forget_one(client);
         }
         break;
     case 2:
@@ -252,6 +301,22 @@ static void one_step(struct mkto_client *client, size_t *next, bool stopped)
     }
 }
 
+/* Time for all counts to go out. */
+static void settle(struct mkto_client *client)
+{
+    for (int step = 0; step < 2000; step++) {
+        clock_ms += 20;
+        mkto_client_tick(client, clock_ms);
+        drive(client);
+        if (courier.open) {
+            courier_reads();
+        }
+    }
+    assert_int_equal(told.of[MKTO_SKIP_BOT] + lost.of[MKTO_SKIP_BOT], counted.of[MKTO_SKIP_BOT]);
+    assert_true(told.of[MKTO_SKIP_NOT_STORED] + lost.of[MKTO_SKIP_NOT_STORED] >=
+                counted.of[MKTO_SKIP_NOT_STORED]); /* those past their deadline, too */
+}
+
 static void one_round(void)
 {
     const struct mkto_client_conf conf = {
@@ -265,17 +330,24 @@ static void one_round(void)
     assert_non_null(client);
     memset(requests, 0, sizeof(requests));
     memset(owner, 0, sizeof(owner));
+    memset(&counted, 0, sizeof(counted));
+    memset(&told, 0, sizeof(told));
+    memset(&lost, 0, sizeof(lost));
     courier.open = false;
     for (int step = 0; step < STEPS; step++) {
         stopped = wire_below(&seed, 300) == 0 ? !stopped : stopped;
         one_step(client, &next, stopped);
         assert_true(mkto_client_waiting(client) >= open_requests());
-        assert_true(mkto_client_waiting(client) <= conf.max_waiting);
+        assert_true(mkto_client_waiting(client) + mkto_client_background(client) <=
+                    conf.max_waiting);
+        assert_true(mkto_client_background(client) <= conf.max_waiting / 2);
     }
     clock_ms += 5000; /* over all deadlines */
     mkto_client_tick(client, clock_ms);
     assert_int_equal(open_requests(), 0);
     assert_int_equal(mkto_client_waiting(client), 0);
+    assert_int_equal(mkto_client_background(client), 0);
+    settle(client);
     mkto_client_destroy(client);
 }
 

@@ -35,7 +35,7 @@ static const struct mkto_verdict_frame verdicts[] = {
         assert_int_equal((call_write), (len));                                                     \
     } while (0)
 
-enum { KINDS = 8 };
+enum { KINDS = 9 };
 
 /* One frame of each type. */
 static uint8_t *sample(int kind, size_t *len)
@@ -45,6 +45,7 @@ static uint8_t *sample(int kind, size_t *len)
     const struct mkto_log_frame log = {4, MKTO_SLICE_LIT("MKTO0301 slow")};
     const struct mkto_ask ask = {MKTO_SLICE_LIT("status"), MKTO_SLICE_LIT("{}")};
     const struct mkto_tell tell = {true, MKTO_SLICE_LIT("{\"events\":0}")};
+    const struct mkto_counts_frame counts = {{[MKTO_SKIP_BOT] = 7, [MKTO_SKIP_ORIGIN] = 1}};
     uint8_t *out = NULL;
     switch (kind) {
     case 0: WRITE(*len, mkto_hello_write(&hello, NULL), mkto_hello_write(&hello, out)); break;
@@ -63,6 +64,9 @@ static uint8_t *sample(int kind, size_t *len)
         break;
     case 5: WRITE(*len, mkto_log_write(&log, NULL), mkto_log_write(&log, out)); break;
     case 6: WRITE(*len, mkto_ask_write(&ask, NULL), mkto_ask_write(&ask, out)); break;
+    case 8:
+        WRITE(*len, mkto_counts_frame_write(&counts, NULL), mkto_counts_frame_write(&counts, out));
+        break;
     default: WRITE(*len, mkto_tell_write(&tell, NULL), mkto_tell_write(&tell, out)); break;
     }
     return out;
@@ -79,6 +83,7 @@ static int read_any(const struct mkto_frame *frame, struct mkto_error *err)
         struct mkto_log_frame log;
         struct mkto_ask ask;
         struct mkto_tell tell;
+        struct mkto_counts_frame counts;
     } any;
     struct mkto_verdict_iter iter = {0, 0};
     struct mkto_verdict_frame verdict;
@@ -91,7 +96,7 @@ static int read_any(const struct mkto_frame *frame, struct mkto_error *err)
     case MKTO_FRAME_LOG: return mkto_log_read(frame, &any.log, err);
     case MKTO_FRAME_ASK: return mkto_ask_read(frame, &any.ask, err);
     case MKTO_FRAME_TELL: return mkto_tell_read(frame, &any.tell, err);
-    case MKTO_FRAME_COUNTS: return 0; /* no reader */
+    case MKTO_FRAME_COUNTS: return mkto_counts_frame_read(frame, &any.counts, err);
     case MKTO_FRAME_VERDICTS: break;
     }
     while ((rc = mkto_verdicts_next(frame, &iter, &verdict, err)) == 1) {
@@ -285,6 +290,61 @@ static void wrong_type(void **state)
     free(data);
 }
 
+static void counts(void **state)
+{
+    (void)state;
+    struct mkto_counts_frame counts = {{0}}, back;
+    uint8_t data[MKTO_COUNTS_FRAME_MAX];
+    for (unsigned i = 0; i < MKTO_SKIP_COUNT; i++) {
+        counts.of[i] = UINT32_MAX - i;
+    }
+    assert_int_equal(mkto_counts_frame_write(&counts, NULL), sizeof(data));
+    assert_int_equal(mkto_counts_frame_write(&counts, data), sizeof(data));
+    struct mkto_frame frame = frame_of(data, sizeof(data));
+    assert_int_equal(mkto_counts_frame_read(&frame, &back, NULL), 0);
+    assert_memory_equal(&back, &counts, sizeof(counts));
+    counts = (struct mkto_counts_frame){{[MKTO_SKIP_DNT] = 0x01020304}};
+    static const uint8_t want[] = {6, 0, 0, 0, MKTO_FRAME_COUNTS, 0, 0, 0, 1, MKTO_SKIP_DNT,
+                                   4, 3, 2, 1};
+    assert_int_equal(mkto_counts_frame_write(&counts, data), sizeof(want));
+    assert_memory_equal(data, want, sizeof(want));
+    counts.of[MKTO_SKIP_DNT] = 0;
+    assert_int_equal(mkto_counts_frame_write(&counts, data), MKTO_FRAME_HEADER + 1);
+    frame = frame_of(data, MKTO_FRAME_HEADER + 1);
+    assert_int_equal(mkto_counts_frame_read(&frame, &back, NULL), 0);
+    assert_memory_equal(&back, &counts, sizeof(counts));
+}
+
+static void counts_of_others(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t payload[16];
+        size_t len;
+        const char *text;
+    } rows[] = {
+        {{2, 255, 9, 0, 0, 0, 5, 8, 0, 0, 0}, 11, ""}, /* 255: of a newer module */
+        {{2, 5, 9, 0, 0, 0, 5, 8, 0, 0, 0}, 11, "COUNTS frame with reason 5 twice"},
+        {{2, 200, 9, 0, 0, 0, 200, 8, 0, 0, 0}, 11, "COUNTS frame with reason 200 twice"},
+        {{2, 5, 8, 0, 0, 0}, 6, "COUNTS frame is cut off"},
+        {{1, 5, 8, 0, 0}, 5, "COUNTS frame is cut off"},
+        {{0}, 0, "COUNTS frame is cut off"},
+        {{1, 5, 8, 0, 0, 0, 0}, 7, "COUNTS frame with 1 bytes left over"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct mkto_frame frame = {MKTO_FRAME_COUNTS, rows[i].payload, rows[i].len};
+        struct mkto_error err = MKTO_ERROR_INIT;
+        struct mkto_counts_frame back;
+        const int rc = mkto_counts_frame_read(&frame, &back, &err);
+        assert_string_equal(err.text, rows[i].text);
+        assert_int_equal(rc, rows[i].text[0] == '\0' ? 0 : -1);
+        if (rc == 0) {
+            assert_int_equal(back.of[5], 8);
+            assert_int_equal(back.of[0], 0);
+        }
+    }
+}
+
 static void header_errors(void **state)
 {
     (void)state;
@@ -293,7 +353,7 @@ static void header_errors(void **state)
         const char *text;
     } rows[] = {
         {{0, 0, 0, 0, 0, 0, 0, 0}, "unknown frame type 0"},
-        {{0, 0, 0, 0, 9, 0, 0, 0}, "unknown frame type 9"},
+        {{0, 0, 0, 0, 10, 0, 0, 0}, "unknown frame type 10"},
         {{0, 0, 0, 0, 1, 1, 0, 0}, "reserved bytes of a frame are not zero"},
         {{0, 0, 0, 0, 1, 0, 0, 1}, "reserved bytes of a frame are not zero"},
         {{255, 255, 255, 255, 1, 0, 0, 0}, "frame of 4294967295 bytes, over 1064960"},
@@ -503,6 +563,8 @@ int main(void)
         cmocka_unit_test(every_cut),
         cmocka_unit_test(left_over_bytes),
         cmocka_unit_test(wrong_type),
+        cmocka_unit_test(counts),
+        cmocka_unit_test(counts_of_others),
         cmocka_unit_test(header_errors),
         cmocka_unit_test(largest_frame),
         cmocka_unit_test(largest_event),

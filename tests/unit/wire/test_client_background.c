@@ -1,0 +1,266 @@
+/* Fire and forget, and the numbers of what was kept away. */
+#include "client_driver.h"
+
+/* Takes all output; adds up its COUNTS frames, and returns how many there were. EVENT frames are
+ * counted in *events. */
+static size_t take_counts(struct mkto_client *client, struct mkto_counts_frame *sum, size_t *events)
+{
+    size_t len, frames = 0;
+    const uint8_t *data = take(client, SIZE_MAX, &len);
+    *events = 0;
+    while (len > 0) {
+        struct mkto_frame frame;
+        struct mkto_counts_frame counts;
+        const long size = mkto_frame_next(data, len, &frame, NULL);
+        assert_true(size > 0);
+        if (frame.type == MKTO_FRAME_COUNTS) {
+            assert_int_equal(mkto_counts_frame_read(&frame, &counts, NULL), 0);
+            for (int i = 0; i < MKTO_SKIP_COUNT; i++) {
+                sum->of[i] += counts.of[i];
+            }
+            frames++;
+        } else {
+            assert_int_equal(frame.type, MKTO_FRAME_EVENT);
+            (*events)++;
+        }
+        data += size;
+        len -= (size_t)size;
+    }
+    return frames;
+}
+
+static void stored_and_forgotten(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(0, 0);
+    struct mkto_counts_frame sum = {{0}};
+    size_t events;
+    make_ready(client, T0);
+    assert_int_equal(submit(client, NULL, 2000, T0), MKTO_ANSWER_STORED);
+    assert_int_equal(mkto_client_waiting(client), 0);
+    assert_int_equal(mkto_client_background(client), 1);
+    assert_int_equal(mkto_client_deadline(client), 2000);
+    assert_int_equal(take_counts(client, &sum, &events), 0);
+    assert_int_equal(events, 1);
+    assert_int_equal(verdict(client, 1, MKTO_ANSWER_STORED, T0), 0);
+    assert_int_equal(mkto_client_background(client), 0);
+    assert_int_equal(mkto_client_deadline(client), UINT64_MAX);
+    assert_int_equal(got_count, 0);
+    mkto_client_destroy(client);
+}
+
+static void deadline_trips_nothing(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(0, 0);
+    struct mkto_counts_frame sum = {{0}};
+    size_t events;
+    make_ready(client, T0);
+    submit(client, NULL, 2000, T0);
+    take_counts(client, &sum, &events);
+    mkto_client_tick(client, 2000);
+    assert_false(mkto_client_tripped(client));
+    assert_int_equal(mkto_client_background(client), 0);
+    assert_int_equal(submit(client, &got[0], 9000, 2000), MKTO_ANSWER_STORED);
+    assert_int_equal(take_counts(client, &sum, &events), 1);
+    assert_int_equal(events, 1);
+    assert_int_equal(sum.of[MKTO_SKIP_NOT_STORED], 1);
+    mkto_client_destroy(client);
+}
+
+static void refused_is_counted(void **state)
+{
+    (void)state;
+    static char body[MKTO_BODY_MAX + 1];
+    const struct mkto_event_frame event = {.deadline_ms = 9000};
+    const struct mkto_envelope large = {.call = MKTO_CALL_PAGE, .body = {body, sizeof(body)}};
+    struct mkto_client *client = create(0, 2);
+    struct mkto_counts_frame sum = {{0}};
+    size_t events;
+    assert_int_equal(submit(client, NULL, T0, T0), MKTO_ANSWER_AWAY); /* past its deadline */
+    assert_int_equal(mkto_client_submit(client, &event, &large, NULL, T0), MKTO_ANSWER_TOO_LARGE);
+    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_STORED);
+    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_BUSY);
+    assert_int_equal(submit(client, &got[0], T0, T0), MKTO_ANSWER_AWAY); /* has its own answer */
+    make_ready(client, T0);
+    assert_int_equal(take_counts(client, &sum, &events), 1);
+    assert_int_equal(sum.of[MKTO_SKIP_NOT_STORED], 3);
+    submit(client, &got[0], 1500, T0);
+    mkto_client_tick(client, 1500);
+    assert_true(mkto_client_tripped(client));
+    assert_int_equal(submit(client, NULL, 9000, 1500), MKTO_ANSWER_AWAY);
+    mkto_client_tick(client, T0 + MKTO_CLIENT_COUNTS_EVERY);
+    take_counts(client, &sum, &events);
+    assert_int_equal(sum.of[MKTO_SKIP_NOT_STORED], 4);
+    mkto_client_destroy(client);
+}
+
+static void half_of_the_places(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(0, 301);
+    for (int i = 0; i < 150; i++) {
+        assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_STORED);
+    }
+    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_BUSY);
+    for (int i = 0; i < 151; i++) {
+        assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_STORED);
+    }
+    assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_BUSY);
+    mkto_client_destroy(client);
+    client = create(0, 4); /* requests may use all of it */
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_STORED);
+    }
+    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_BUSY);
+    mkto_client_destroy(client);
+}
+
+static void half_of_the_bytes(void **state)
+{
+    (void)state;
+    const struct mkto_event_frame event = {.deadline_ms = 9000};
+    const size_t one = mkto_event_write(&event, &call, NULL);
+    struct mkto_client *client = create(one * 4, 0);
+    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_STORED);
+    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_STORED);
+    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_BUSY);
+    assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_STORED);
+    assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_STORED);
+    assert_int_equal(submit(client, &got[0], 9000, T0), MKTO_ANSWER_BUSY);
+    mkto_client_destroy(client);
+    client = create(one * 2 - 1, 0);
+    assert_int_equal(submit(client, NULL, 9000, T0), MKTO_ANSWER_BUSY);
+    mkto_client_destroy(client);
+}
+
+/* Its room comes back when the rest of its frame is out. */
+static void half_sent_at_its_deadline(void **state)
+{
+    (void)state;
+    const struct mkto_event_frame event = {.deadline_ms = 9000};
+    const size_t one = mkto_event_write(&event, &call, NULL);
+    struct mkto_client *client = create(one * 2, 0);
+    size_t len;
+    make_ready(client, T0);
+    submit(client, NULL, 2000, T0);
+    struct iovec iov[1];
+    assert_int_equal(mkto_client_output(client, iov, 1), 1);
+    mkto_client_sent(client, 5);
+    mkto_client_tick(client, 2000);
+    assert_int_equal(mkto_client_background(client), 0);
+    assert_int_equal(submit(client, NULL, 9000, 2000), MKTO_ANSWER_BUSY);
+    const uint8_t *data = take(client, one - 5, &len);
+    assert_int_equal(len, one - 5);
+    assert_int_equal(data[len - 1], '}');
+    assert_int_equal(submit(client, NULL, 9000, 2000), MKTO_ANSWER_STORED);
+    mkto_client_destroy(client);
+}
+
+static void counts_by_themselves(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(0, 0);
+    struct mkto_counts_frame sum = {{0}};
+    size_t events;
+    make_ready(client, T0);
+    mkto_client_count(client, MKTO_SKIP_NONE, T0);
+    mkto_client_count(client, MKTO_SKIP_COUNT, T0);
+    assert_int_equal(mkto_client_wants(client, T0), MKTO_WANT_READ);
+    mkto_client_count(client, MKTO_SKIP_BOT, T0); /* the first goes at once */
+    assert_int_equal(mkto_client_wants(client, T0), MKTO_WANT_READ | MKTO_WANT_WRITE);
+    assert_int_equal(take_counts(client, &sum, &events), 1);
+    assert_int_equal(mkto_client_deadline(client), UINT64_MAX);
+    mkto_client_count(client, MKTO_SKIP_BOT, T0 + 1); /* the others gather */
+    mkto_client_count(client, MKTO_SKIP_GPC, T0 + MKTO_CLIENT_COUNTS_EVERY - 1);
+    assert_int_equal(mkto_client_wants(client, T0 + 1), MKTO_WANT_READ);
+    assert_int_equal(mkto_client_deadline(client), T0 + MKTO_CLIENT_COUNTS_EVERY);
+    submit(client, &got[0], 9000, T0 + 2);
+    assert_int_equal(take_counts(client, &sum, &events), 0);
+    assert_int_equal(events, 1);
+    mkto_client_tick(client, T0 + MKTO_CLIENT_COUNTS_EVERY);
+    assert_int_equal(take_counts(client, &sum, &events), 1);
+    assert_int_equal(sum.of[MKTO_SKIP_BOT], 2);
+    assert_int_equal(sum.of[MKTO_SKIP_GPC], 1);
+    assert_int_equal(mkto_client_wants(client, 9000), MKTO_WANT_READ);
+    mkto_client_destroy(client);
+}
+
+static void counts_without_connection(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(0, 0);
+    struct mkto_counts_frame sum = {{0}};
+    size_t events;
+    for (int i = 0; i < 1000; i++) {
+        mkto_client_count(client, MKTO_SKIP_CONSENT, T0);
+    }
+    assert_int_equal(mkto_client_wants(client, T0), MKTO_WANT_CONNECT);
+    assert_int_equal(mkto_client_deadline(client), UINT64_MAX);
+    make_ready(client, T0);
+    assert_int_equal(take_counts(client, &sum, &events), 1);
+    assert_int_equal(sum.of[MKTO_SKIP_CONSENT], 1000);
+    mkto_client_destroy(client);
+}
+
+/* One that did not go out whole goes with what was counted since. */
+static void counts_of_a_broken_connection(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(0, 0);
+    struct mkto_counts_frame sum = {{0}};
+    size_t len, events;
+    make_ready(client, T0);
+    mkto_client_count(client, MKTO_SKIP_DNT, T0);
+    take(client, 9, &len);
+    mkto_client_count(client, MKTO_SKIP_DNT, T0);
+    mkto_client_closed(client, 0, T0);
+    make_ready(client, T0 + MKTO_CLIENT_COUNTS_EVERY);
+    assert_int_equal(take_counts(client, &sum, &events), 1);
+    assert_int_equal(sum.of[MKTO_SKIP_DNT], 2);
+    mkto_client_closed(client, 0, 5000);
+    make_ready(client, 9000); /* and not again */
+    assert_int_equal(take_counts(client, &sum, &events), 0);
+    mkto_client_destroy(client);
+}
+
+static void counts_never_split_a_frame(void **state)
+{
+    (void)state;
+    const struct mkto_event_frame event = {.deadline_ms = 9000};
+    const size_t one = mkto_event_write(&event, &call, NULL);
+    struct mkto_client *client = create(0, 0);
+    struct iovec iov[4];
+    make_ready(client, T0);
+    submit(client, &got[0], 9000, T0);
+    submit(client, &got[1], 9000, T0);
+    assert_int_equal(mkto_client_output(client, iov, 4), 2);
+    mkto_client_sent(client, 5);
+    mkto_client_count(client, MKTO_SKIP_BOT, T0);
+    assert_int_equal(mkto_client_output(client, iov, 4), 2);
+    mkto_client_sent(client, one - 5);
+    assert_int_equal(mkto_client_output(client, iov, 4), 2);
+    assert_int_equal(((const uint8_t *)iov[0].iov_base)[4], MKTO_FRAME_COUNTS);
+    assert_int_equal(((const uint8_t *)iov[1].iov_base)[4], MKTO_FRAME_EVENT);
+    assert_int_equal(mkto_client_output(client, iov, 1), 1);
+    mkto_client_sent(client, iov[0].iov_len + one);
+    assert_int_equal(mkto_client_wants(client, T0), MKTO_WANT_READ);
+    mkto_client_destroy(client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stored_and_forgotten),
+        cmocka_unit_test(deadline_trips_nothing),
+        cmocka_unit_test(refused_is_counted),
+        cmocka_unit_test(half_of_the_places),
+        cmocka_unit_test(half_of_the_bytes),
+        cmocka_unit_test(half_sent_at_its_deadline),
+        cmocka_unit_test(counts_by_themselves),
+        cmocka_unit_test(counts_without_connection),
+        cmocka_unit_test(counts_of_a_broken_connection),
+        cmocka_unit_test(counts_never_split_a_frame),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
