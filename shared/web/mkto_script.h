@@ -3,7 +3,7 @@
  * tracking location).
  *
  * The build makes mkto_script.c of shared/web/marketo.js and the files that it imports: bundled and
- * minified by esbuild, then written as an array (build/cmake/MarketoScript.cmake). All three are
+ * minified by esbuild, then written as an array (build/cmake/MarketoBytes.cmake). All three are
  * static and constant; nobody frees them.
  */
 #ifndef MKTO_SCRIPT_H

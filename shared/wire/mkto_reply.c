@@ -213,3 +213,41 @@ void mkto_reply_settings(struct mkto_reply *reply, const struct mkto_request *re
         MKTO_SLICE_LIT("private, max-age=" SECONDS(MKTO_REPLY_SETTINGS_AGE)));
     add_origin(reply, more);
 }
+
+/* The status page. */
+
+enum mkto_reply_part mkto_reply_part(const struct mkto_request *request)
+{
+    static const struct mkto_slice json = {JSON, sizeof(JSON) - 1};
+    const struct mkto_slice query = mkto_request_query(request->uri);
+    const struct mkto_slice accept = request->header[MKTO_HEADER_ACCEPT];
+    if (mkto_slice_is(query, "css")) {
+        return MKTO_REPLY_STYLE;
+    }
+    if (mkto_slice_is(query, "js")) {
+        return MKTO_REPLY_CODE;
+    }
+    if (mkto_slice_is(query, "json") ||
+        (accept.len > 0 && memmem(accept.data, accept.len, json.data, json.len) != NULL)) {
+        return MKTO_REPLY_STATUS;
+    }
+    return MKTO_REPLY_PAGE;
+}
+
+void mkto_reply_document(struct mkto_reply *reply, enum mkto_reply_part part,
+                         struct mkto_slice text)
+{
+    start(reply, 200);
+    reply->content_type = part == MKTO_REPLY_STYLE ? MKTO_SLICE_LIT("text/css; charset=utf-8")
+                          : part == MKTO_REPLY_CODE
+                              ? MKTO_SLICE_LIT("text/javascript; charset=utf-8")
+                              : MKTO_SLICE_LIT("text/html; charset=utf-8");
+    reply->body = text;
+    no_store(reply);
+    add(reply, "Content-Security-Policy",
+        MKTO_SLICE_LIT("default-src 'none'; style-src 'self'; script-src 'self'; "
+                       "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+                       "frame-ancestors 'none'"));
+    add(reply, "X-Content-Type-Options", MKTO_SLICE_LIT("nosniff"));
+    add(reply, "Referrer-Policy", MKTO_SLICE_LIT("no-referrer"));
+}

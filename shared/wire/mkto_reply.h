@@ -74,4 +74,18 @@ void mkto_reply_settings(struct mkto_reply *reply, const struct mkto_request *re
                          struct mkto_slice prefix, struct mkto_slice key,
                          const struct mkto_reply_more *more);
 
+/* What is asked for where marketo_status stands. */
+enum mkto_reply_part {
+    MKTO_REPLY_PAGE,  /* the page, text/html */
+    MKTO_REPLY_STYLE, /* ?css */
+    MKTO_REPLY_CODE,  /* ?js */
+    MKTO_REPLY_STATUS /* ?json, or Accept: application/json: MKTO_CALL_STATUS of the courier */
+};
+
+enum mkto_reply_part mkto_reply_part(const struct mkto_request *request);
+
+/* 200 with a part of the status page, never stored, under a policy that allows these parts only. */
+void mkto_reply_document(struct mkto_reply *reply, enum mkto_reply_part part,
+                         struct mkto_slice text);
+
 #endif

@@ -265,6 +265,43 @@ static void settings_for_another_host(void **state)
     assert_header(&reply, "Vary", "Origin");
 }
 
+static enum mkto_reply_part part_of(const char *uri, const char *accept)
+{
+    struct mkto_request request = {.uri = mkto_slice_str(uri)};
+    request.header[MKTO_HEADER_ACCEPT] = mkto_slice_str(accept);
+    return mkto_reply_part(&request);
+}
+
+static void parts_of_the_status_page(void **state)
+{
+    (void)state;
+    assert_int_equal(part_of("/mkto-status", NULL), MKTO_REPLY_PAGE);
+    assert_int_equal(part_of("/mkto-status", "text/html,*/*;q=0.8"), MKTO_REPLY_PAGE);
+    assert_int_equal(part_of("/mkto-status?refresh", NULL), MKTO_REPLY_PAGE);
+    assert_int_equal(part_of("/mkto-status?css", "text/css,*/*"), MKTO_REPLY_STYLE);
+    assert_int_equal(part_of("/mkto-status?js", "*/*"), MKTO_REPLY_CODE);
+    assert_int_equal(part_of("/mkto-status?json", "text/html"), MKTO_REPLY_STATUS);
+    assert_int_equal(part_of("/mkto-status", "application/json, */*"), MKTO_REPLY_STATUS);
+}
+
+static void status_documents(void **state)
+{
+    (void)state;
+    static const char *const types[] = {[MKTO_REPLY_PAGE] = "text/html; charset=utf-8",
+                                        [MKTO_REPLY_STYLE] = "text/css; charset=utf-8",
+                                        [MKTO_REPLY_CODE] = "text/javascript; charset=utf-8"};
+    for (int i = MKTO_REPLY_PAGE; i < MKTO_REPLY_STATUS; i++) {
+        struct mkto_reply reply;
+        mkto_reply_document(&reply, (enum mkto_reply_part)i, MKTO_SLICE_LIT("text"));
+        assert_int_equal(reply.status, 200);
+        assert_slice(reply.content_type, types[i]);
+        assert_slice(reply.body, "text");
+        assert_header(&reply, "Cache-Control", "no-store");
+        assert_header(&reply, "X-Content-Type-Options", "nosniff");
+        assert_non_null(strstr(header(&reply, "Content-Security-Policy"), "default-src 'none'"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +310,8 @@ int main(void)
         cmocka_unit_test(varies_without_origin),
         cmocka_unit_test(hostile_origin),
         cmocka_unit_test(gif),
+        cmocka_unit_test(parts_of_the_status_page),
+        cmocka_unit_test(status_documents),
         cmocka_unit_test(preflight),
         cmocka_unit_test(script),
         cmocka_unit_test(settings),
