@@ -3,8 +3,8 @@
 Runs the layers of `make test` and prints a closing line: how many passed, failed and were skipped, and why.
 
   build   both modules and the command with gcc, and with clang, at -Werror
-  unit    cmocka programs
-  asan    the same programs, built with ASan and UBSan
+  unit    cmocka programs, and the corpus of each fuzz target (tests/fuzz)
+  asan    the same, built with ASan and UBSan
   asan-e2e the e2e tests over nginx and httpd (event), with that build
   valgrind the unit programs under memcheck
   sandbox the sandbox Marketo's own tests
@@ -117,6 +117,15 @@ def unit_programs(layer, directory, prefix=(), env=None):
             layer.check("%s ran no test" % name, False)
 
 
+def replay(layer, directory, env=None):
+    """Gives each fuzz target the inputs that are kept for it. The target's last line in the log names the one that broke it."""
+    for corpus in sorted(glob.glob(os.path.join(ROOT, "tests", "fuzz", "corpus", "*"))):
+        name = "fuzz_" + os.path.basename(corpus)
+        program = os.path.join(directory, "build", "tests", "fuzz", name)
+        code = layer.run([program, os.path.relpath(corpus, ROOT)], timeout=600, env=env)
+        layer.check("%s over its corpus ended with %d" % (name, code), code == 0)
+
+
 def pytest(layer, *arguments, env=None):
     report = os.path.join(layer.directory, "junit.xml")
     code = layer.run([*PYTEST, "--junitxml=" + report, *arguments], env=env)
@@ -137,6 +146,7 @@ def run_build(layer, out, jobs):
 
 def run_unit(layer, out, _jobs):
     unit_programs(layer, out)
+    replay(layer, out)
 
 
 def run_asan(layer, out, jobs):
@@ -146,6 +156,7 @@ def run_asan(layer, out, jobs):
         return
     env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
     unit_programs(layer, directory, env=env)
+    replay(layer, directory, env=env)
 
 
 def run_asan_e2e(layer, out, _jobs):

@@ -117,10 +117,18 @@ static struct mkto_json *add(struct mkto_json *object, struct mkto_slice key,
     return *tail;
 }
 
+/* The name comes decoded: control characters would break a line of a log, half a character JSON. */
 static int bad_name(struct mkto_slice name, const char *what, struct mkto_error *err)
 {
-    const size_t shown = name.len < SHOWN_MAX ? name.len : SHOWN_MAX;
-    return mkto_error_set(err, "%.*s: %s", (int)shown, name.data, what);
+    char shown[SHOWN_MAX + 1];
+    const size_t most = name.len < SHOWN_MAX ? name.len : SHOWN_MAX;
+    const size_t len = mkto_utf8_valid((struct mkto_slice){name.data, most});
+    for (size_t i = 0; i < len; i++) {
+        const unsigned char c = (unsigned char)name.data[i];
+        shown[i] = c < 0x20 || c == 0x7f ? '?' : name.data[i];
+    }
+    shown[len] = '\0';
+    return mkto_error_set(err, "%s: %s", shown, what);
 }
 
 /* The object that the name's last part belongs to, made where it is not there yet. */

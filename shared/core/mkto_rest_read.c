@@ -217,11 +217,22 @@ static void set_record(struct mkto_result *record, enum key key, const char *tex
     }
 }
 
+/* It goes into a header as it is: a line end in it would begin another one. */
+static bool is_token(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] <= 0x20 || text[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return len > 0;
+}
+
 static void set_root(struct reader *reader, const char *text, size_t len)
 {
     switch (reader->key) {
     case KEY_ACCESS_TOKEN:
-        reader->token = len == 0 ? NULL : apr_pstrmemdup(reader->pool, text, len);
+        reader->token = is_token(text, len) ? apr_pstrmemdup(reader->pool, text, len) : NULL;
         break;
     case KEY_EXPIRES_IN: {
         int64_t seconds = number_of(text, len);

@@ -27,7 +27,7 @@ struct mkto_call_result {
         call; /* errors of the call as a whole: fault, errors[0]; ok when there are none */
     struct mkto_result *records; /* per record, in request order; when call.ok */
     size_t record_count;
-    const char *token;    /* REST token call: access_token */
+    const char *token;    /* REST token call: access_token; NULL unless it is printable ASCII */
     int64_t token_for_ms; /* REST token call: expires_in */
 };
 

@@ -94,6 +94,11 @@ static void test_refused(void **state)
     refused("a..b=1", "a..b: has an empty part");
     refused(".a=1", ".a: has an empty part");
     refused("a.=1", "a.: has an empty part");
+    refused("%0d%0aa..=1", "??a..: has an empty part");
+    refused("0123456789012345678901234567890123456789%C3%A4.=1",
+            "0123456789012345678901234567890123456789: has an empty part");
+    refused("012345678901234567890123456789012345678%C3%A4.=1",
+            "012345678901234567890123456789012345678: has an empty part");
     refused("data=e", "data: must be base64");
     refused("data=e30*", "data: must be base64");
     refused("data=", "data: the text ends too soon at byte 0");

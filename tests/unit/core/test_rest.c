@@ -305,6 +305,9 @@ static void token_answers(void **state)
         0);
     assert_int_equal(answer("{\"access_token\":\"t\"}", state).token_for_ms, 0);
     assert_false(answer("{\"access_token\":\"\",\"expires_in\":3}", state).understood);
+    /* nothing that would end the header that it goes into */
+    assert_null(answer("{\"access_token\":\"t\\r\\nX-Evil: 1\",\"expires_in\":3}", state).token);
+    assert_false(answer("{\"access_token\":\"t t\",\"expires_in\":3}", state).understood);
 }
 
 static void token_refused(void **state)
