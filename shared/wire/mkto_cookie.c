@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mkto_host.h"
+#include "mkto_writer.h"
 
 #define HEX_MIN 4  /* digits of a token's last part: four words without leading zeros … */
 #define HEX_MAX 32 /* … of up to eight digits each */
@@ -89,6 +90,14 @@ static bool is_clean(const char *text, size_t len)
 static bool take_part(struct mkto_slice raw, char *out, size_t max)
 {
     char buffer[MKTO_COOKIE_RAW_MAX];
+    if (!has(raw, '%')) { /* nearly always */
+        if (raw.len > max || !is_clean(raw.data, raw.len)) {
+            return false;
+        }
+        memcpy(out, raw.data, raw.len);
+        out[raw.len] = '\0';
+        return true;
+    }
     const long len = decode(raw, buffer, sizeof(buffer));
     if (len < 0 || (size_t)len > max || !is_clean(buffer, (size_t)len)) {
         return false;
@@ -165,91 +174,65 @@ static int rank_of(const struct mkto_cookie *cookie, struct mkto_slice munchkin_
     return mkto_host_covers(domain, host) ? RANK_OURS - (int)domain.len : RANK_PARSED;
 }
 
-bool mkto_cookie_next(struct mkto_slice *cookies, const char *name, struct mkto_slice *value)
+struct mkto_slice mkto_cookie_next(struct mkto_slice *cookies)
 {
-    const size_t len = strlen(name);
-    while (cookies->len > 0) {
-        struct mkto_slice cookie = mkto_slice_cut(cookies, ';');
-        while (cookie.len > 0 && is_blank(cookie.data[0])) {
-            cookie.data++;
-            cookie.len--;
-        }
-        if (cookie.len < len || cookie.data[0] != name[0] || memcmp(cookie.data, name, len) != 0) {
-            continue;
-        }
-        *value = (struct mkto_slice){cookie.data + len, cookie.len - len};
-        if (mkto_slice_trim(mkto_slice_cut(value, '=')).len == 0 && value->data != NULL) {
-            *value = mkto_slice_trim(*value);
-            return true;
-        }
+    struct mkto_slice cookie = mkto_slice_cut(cookies, ';');
+    while (cookie.len > 0 && is_blank(cookie.data[0])) {
+        cookie.data++;
+        cookie.len--;
     }
-    return false;
+    return cookie;
+}
+
+bool mkto_cookie_is(struct mkto_slice cookie, struct mkto_slice name, struct mkto_slice *value)
+{
+    if (cookie.len <= name.len || cookie.data[0] != name.data[0] ||
+        memcmp(cookie.data, name.data, name.len) != 0) {
+        return false;
+    }
+    *value = (struct mkto_slice){cookie.data + name.len, cookie.len - name.len};
+    if (mkto_slice_trim(mkto_slice_cut(value, '=')).len > 0 || value->data == NULL) {
+        return false;
+    }
+    *value = mkto_slice_trim(*value);
+    return true;
+}
+
+void mkto_cookie_offer(struct mkto_cookie_pick *pick, struct mkto_slice value,
+                       struct mkto_slice munchkin_id, struct mkto_slice host)
+{
+    struct mkto_cookie cookie;
+    if (mkto_cookie_parse(value, &cookie) != 0) {
+        return;
+    }
+    const int rank = rank_of(&cookie, munchkin_id, mkto_host_name(host));
+    if (rank > pick->rank) {
+        pick->found = true;
+        pick->rank = rank;
+        pick->best = cookie;
+    }
 }
 
 void mkto_cookie_scan(struct mkto_cookie_pick *pick, struct mkto_slice header,
                       struct mkto_slice munchkin_id, struct mkto_slice host)
 {
-    struct mkto_slice value;
-    host = mkto_host_name(host);
-    while (mkto_cookie_next(&header, MKTO_COOKIE_NAME, &value)) {
-        struct mkto_cookie cookie;
-        if (mkto_cookie_parse(value, &cookie) != 0) {
-            continue;
-        }
-        const int rank = rank_of(&cookie, munchkin_id, host);
-        if (rank > pick->rank) {
-            pick->found = true;
-            pick->rank = rank;
-            pick->best = cookie;
-        }
-    }
-}
-
-struct writer {
-    char *out;
-    size_t size, len;
-    bool full;
-};
-
-static void put(struct writer *writer, char c)
-{
-    if (writer->len + 1 >= writer->size) { /* one byte is the NUL's */
-        writer->full = true;
-        return;
-    }
-    writer->out[writer->len++] = c;
-}
-
-static void put_raw(struct writer *writer, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        put(writer, *text);
-    }
-}
-
-/* As JavaScript's encodeURIComponent. */
-static void put_encoded(struct writer *writer, const char *text)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    for (; *text != '\0'; text++) {
-        if (is_alnum(*text) || strchr("-_.!~*'()", *text) != NULL) {
-            put(writer, *text);
-        } else {
-            put(writer, '%');
-            put(writer, digits[(unsigned char)*text >> 4]);
-            put(writer, digits[(unsigned char)*text & 15]);
+    const struct mkto_slice name = MKTO_SLICE_LIT(MKTO_COOKIE_NAME);
+    while (header.len > 0) {
+        struct mkto_slice value;
+        if (mkto_cookie_is(mkto_cookie_next(&header), name, &value)) {
+            mkto_cookie_offer(pick, value, munchkin_id, host);
         }
     }
 }
 
 size_t mkto_cookie_format(const char *munchkin_id, const char *token, char *out, size_t size)
 {
-    struct writer writer = {out, size, 0, size == 0};
-    put_raw(&writer, "id:");
-    put_encoded(&writer, munchkin_id);
-    put_raw(&writer, "&token:");
-    put_encoded(&writer, token);
-    if (writer.full) {
+    struct mkto_writer writer = {out, size, 0};
+    mkto_writer_put(&writer, MKTO_SLICE_LIT("id:"));
+    mkto_writer_put_encoded(&writer, mkto_slice_str(munchkin_id), &mkto_writer_component);
+    mkto_writer_put(&writer, MKTO_SLICE_LIT("&token:"));
+    mkto_writer_put_encoded(&writer, mkto_slice_str(token), &mkto_writer_component);
+    if (writer.len >= size) { /* one byte is the NUL's */
         return 0;
     }
     out[writer.len] = '\0';

@@ -35,11 +35,12 @@ struct mkto_cookie {
  */
 int mkto_cookie_parse(struct mkto_slice value, struct mkto_cookie *cookie);
 
-/*
- * Goes through a Cookie header: cuts it up to the next cookie of that name off its front. The value
- * comes without blanks around it; it may be empty. false: there is none any more. Case counts.
- */
-bool mkto_cookie_next(struct mkto_slice *cookies, const char *name, struct mkto_slice *value);
+/* Cuts the next "name=value" off the front of a Cookie header, without blanks in front of it. */
+struct mkto_slice mkto_cookie_next(struct mkto_slice *cookies);
+
+/* Whether it has that name, case counted; then value is what stands behind '=', without blanks
+ * around it. It may be empty. */
+bool mkto_cookie_is(struct mkto_slice cookie, struct mkto_slice name, struct mkto_slice *value);
 
 /*
  * Picks the visitor's cookie out of all Cookie headers of a request. Sites have duplicates (a
@@ -55,6 +56,10 @@ struct mkto_cookie_pick {
 
 void mkto_cookie_scan(struct mkto_cookie_pick *pick, struct mkto_slice header,
                       struct mkto_slice munchkin_id, struct mkto_slice host);
+
+/* The same for one value of such a cookie. */
+void mkto_cookie_offer(struct mkto_cookie_pick *pick, struct mkto_slice value,
+                       struct mkto_slice munchkin_id, struct mkto_slice host);
 
 /* Writes "id:…&token:…" as Munchkin would (encodeURIComponent of each part). Returns the length, or
  * 0 when it does not fit. */

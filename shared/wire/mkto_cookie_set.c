@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "mkto_host.h"
+#include "mkto_page.h"
 #include "mkto_privacy.h"
 
 #define TO_TEXT(number) #number
@@ -34,14 +35,6 @@ static bool is_label(struct mkto_slice label)
            label.data[label.len - 1] != '-';
 }
 
-static void lower(struct mkto_slice text, char *out)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        const char c = text.data[i];
-        out[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    }
-}
-
 const char *mkto_cookie_domain_read(struct mkto_slice value, char *out)
 {
     if (value.len > 0 && value.data[0] == '.') {
@@ -64,19 +57,11 @@ const char *mkto_cookie_domain_read(struct mkto_slice value, char *out)
     if (mkto_host_is_shared(value)) {
         return "is a domain that many sites share; browsers refuse its cookies";
     }
-    lower(value, out);
-    out[value.len] = '\0';
+    *mkto_slice_lower(value, out) = '\0';
     return NULL;
 }
 
 /* Whether it may be set. */
-
-static bool is_document(struct mkto_slice content_type)
-{
-    const struct mkto_slice type = mkto_slice_trim(mkto_slice_cut(&content_type, ';'));
-    return mkto_slice_is_fold(type, "text/html") ||
-           mkto_slice_is_fold(type, "application/xhtml+xml");
-}
 
 /* Cuts one directive off a Cache-Control list; a comma in quotes is none. */
 static struct mkto_slice next_directive(struct mkto_slice *list)
@@ -155,8 +140,8 @@ enum mkto_cookie_step mkto_cookie_may_set(const struct mkto_request *request,
         response->status == 206 || response->status == 304) {
         return MKTO_COOKIE_LEAVE;
     }
-    if (!response->ours &&
-        (!mkto_slice_is(request->method, "GET") || !is_document(response->content_type))) {
+    if (!response->ours && (!mkto_slice_is(request->method, "GET") ||
+                            !mkto_page_is_document(response->content_type))) {
         return MKTO_COOKIE_LEAVE;
     }
     return by_caching(response);
@@ -199,8 +184,8 @@ static bool make_token(const struct mkto_request *request, const struct mkto_coo
     if (!mkto_host_is_clean(request->host) || domain.len > MKTO_COOKIE_DOMAIN_MAX) {
         return false;
     }
-    char name[MKTO_COOKIE_DOMAIN_MAX + 1] = "";
-    lower(domain, name);
+    char name[MKTO_COOKIE_DOMAIN_MAX + 1];
+    *mkto_slice_lower(domain, name) = '\0';
     int len = snprintf(token, MKTO_COOKIE_TOKEN_MAX + 1, "_mch-%s-", name);
     for (size_t i = 0; i < MKTO_COOKIE_RANDOM; i++) {
         len += snprintf(token + len, 3, "%02x", random[i]);

@@ -18,7 +18,7 @@
 #include "mkto_slice.h"
 
 /* Longest text fields in bytes. The encoder cuts longer ones, at the start of a UTF-8 character,
- * but for the cookie, which is left out; the decoder refuses them. */
+ * but for cookie and email, which are left out; the decoder refuses them. */
 #define MKTO_ENVELOPE_NAME_MAX 64     /* subscription, request id, source */
 #define MKTO_ENVELOPE_ADDR_MAX 64     /* remote address */
 #define MKTO_ENVELOPE_HOST_MAX 260    /* host with port */

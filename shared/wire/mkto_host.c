@@ -105,7 +105,7 @@ static bool is_clean_name(struct mkto_slice name)
             return false;
         }
     }
-    return name.len > 0 && name.data[0] != '.';
+    return name.len > 0 && name.data[0] != '.' && name.data[name.len - 1] != '.';
 }
 
 static bool is_clean_address(struct mkto_slice name)

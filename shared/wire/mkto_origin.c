@@ -51,15 +51,6 @@ static bool port_counts(struct mkto_slice port)
     return port.data == NULL || (port.len > 0 && port.data[0] != '0');
 }
 
-static char *put(char *out, struct mkto_slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        const char c = text.data[i];
-        *out++ = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    }
-    return out;
-}
-
 /* Takes the scheme off the front of value; https when there is none. */
 static struct mkto_slice take_scheme(struct mkto_slice *value)
 {
@@ -93,9 +84,10 @@ const char *mkto_origin_read(struct mkto_slice value, char *out)
     if (mkto_slice_is(port, mkto_slice_is(scheme, SECURE) ? "443" : "80")) {
         port = MKTO_SLICE_NONE;
     }
-    out = put(put(out, scheme), name);
+    out = mkto_slice_lower(name, mkto_slice_lower(scheme, out));
     if (port.data != NULL) {
-        out = put(put(out, MKTO_SLICE_LIT(":")), port);
+        *out++ = ':';
+        out = mkto_slice_lower(port, out);
     }
     *out = '\0';
     return NULL;

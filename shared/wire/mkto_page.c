@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "mkto_host.h"
+#include "mkto_writer.h"
 
 /*
  * What programs call themselves, in any case: Munchkin's AdsBot, msnbot and Wget, and ours.
@@ -96,11 +97,18 @@ static bool starts_with(struct mkto_slice text, const char *word)
     return text.len >= len && memcmp(text.data, word, len) == 0;
 }
 
+static bool begins_with(struct mkto_slice text, struct mkto_slice word)
+{
+    const size_t last = word.len - 1; /* told apart by it, mostly */
+    return text.len >= word.len && ((text.data[last] ^ word.data[last]) & 0x5f) == 0 &&
+           strncasecmp(text.data, word.data, word.len) == 0;
+}
+
 static bool begins_with_word(struct mkto_slice text)
 {
     const struct mkto_slice *word = starts[text.data[0] & 31].words;
     for (; word != NULL && word->data != NULL; word++) {
-        if (text.len >= word->len && strncasecmp(text.data, word->data, word->len) == 0) {
+        if (begins_with(text, *word)) {
             return true;
         }
     }
@@ -128,7 +136,7 @@ bool mkto_page_is_bot(struct mkto_slice user_agent)
 
 /* What is a page view. */
 
-static bool is_document(struct mkto_slice content_type)
+bool mkto_page_is_document(struct mkto_slice content_type)
 {
     const struct mkto_slice type = mkto_slice_trim(mkto_slice_cut(&content_type, ';'));
     return mkto_slice_is_fold(type, "text/html") ||
@@ -149,8 +157,9 @@ static bool shows_page(const struct mkto_request *request,
     if (!mkto_slice_is(request->method, "GET")) {
         return false;
     }
-    return response->status == 304 ? asks_for_document(request)
-                                   : response->status == 200 && is_document(response->content_type);
+    return response->status == 304
+               ? asks_for_document(request)
+               : response->status == 200 && mkto_page_is_document(response->content_type);
 }
 
 /* An Android web view sends the name of its app as X-Requested-With with each page: it has a dot.
@@ -207,50 +216,6 @@ bool mkto_page_judge(const struct mkto_request *request, const struct mkto_page_
 
 /* Its event. */
 
-struct writer {
-    char *out;
-    size_t size, len;
-};
-
-static void put(struct writer *writer, const char *data, size_t len)
-{
-    if (len > 0 && writer->len + len <= writer->size) {
-        memcpy(writer->out + writer->len, data, len);
-    }
-    writer->len += len;
-}
-
-static void put_text(struct writer *writer, struct mkto_slice text)
-{
-    put(writer, text.data, text.len);
-}
-
-/* Bits of the 128 ASCII characters that may stand in a URL: not white space, controls, quotes,
- * backslashes, "<>^`{|}". */
-static const uint32_t url_characters[4] = {0, 0xaffffffau, 0xafffffffu, 0x47fffffeu};
-
-static bool is_url_character(unsigned char c)
-{
-    return c < 128 && ((url_characters[c >> 5] >> (c & 31)) & 1) != 0;
-}
-
-/* The others are percent-encoded. So it can end neither the JSON string nor anything behind it. */
-static void put_url(struct writer *writer, struct mkto_slice url)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    size_t done = 0;
-    for (size_t i = 0; i < url.len; i++) {
-        const unsigned char c = (unsigned char)url.data[i];
-        if (!is_url_character(c)) {
-            const char encoded[] = {'%', digits[c >> 4], digits[c & 15]};
-            put(writer, url.data + done, i - done);
-            put(writer, encoded, sizeof(encoded));
-            done = i + 1;
-        }
-    }
-    put(writer, url.data + done, url.len - done);
-}
-
 static struct mkto_slice before(struct mkto_slice text, char c)
 {
     return mkto_slice_cut(&text, c);
@@ -270,19 +235,20 @@ static struct mkto_slice path_of(struct mkto_slice uri)
 static size_t write_body(const struct mkto_request *request, struct mkto_slice path,
                          struct mkto_slice referrer, char *out, size_t size)
 {
-    struct writer writer = {out, size, 0};
-    put_text(&writer, MKTO_SLICE_LIT("{\"properties\":{\"url\":\""));
-    put_text(&writer, request->https ? MKTO_SLICE_LIT("https://") : MKTO_SLICE_LIT("http://"));
-    put_text(&writer, request->host);
+    struct mkto_writer writer = {out, size, 0};
+    mkto_writer_put(&writer, MKTO_SLICE_LIT("{\"properties\":{\"url\":\""));
+    mkto_writer_put(&writer,
+                    request->https ? MKTO_SLICE_LIT("https://") : MKTO_SLICE_LIT("http://"));
+    mkto_writer_put(&writer, request->host);
     if (path.len == 0 || path.data[0] != '/') {
-        put(&writer, "/", 1);
+        mkto_writer_put(&writer, MKTO_SLICE_LIT("/"));
     }
-    put_url(&writer, path);
+    mkto_writer_put_encoded(&writer, path, &mkto_writer_url);
     if (referrer.len > 0) {
-        put_text(&writer, MKTO_SLICE_LIT("\",\"referrer\":\""));
-        put_url(&writer, referrer);
+        mkto_writer_put(&writer, MKTO_SLICE_LIT("\",\"referrer\":\""));
+        mkto_writer_put_encoded(&writer, referrer, &mkto_writer_url);
     }
-    put_text(&writer, MKTO_SLICE_LIT("\"}}"));
+    mkto_writer_put(&writer, MKTO_SLICE_LIT("\"}}"));
     return writer.len <= size ? writer.len : 0;
 }
 

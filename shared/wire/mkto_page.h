@@ -28,6 +28,9 @@ struct mkto_page_response {
 bool mkto_page_judge(const struct mkto_request *request, const struct mkto_page_response *response,
                      enum mkto_skip *skip);
 
+/* text/html and application/xhtml+xml, with any parameters. */
+bool mkto_page_is_document(struct mkto_slice content_type);
+
 /*
  * Whether a user agent is a program. Munchkin's own rule (contract munchkin-and-rest A3: AdsBot,
  * Wget, msnbot; Mozilla with slurp or bot), and the words of a list in mkto_page.c, which README

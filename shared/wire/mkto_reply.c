@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "mkto_host.h"
+#include "mkto_writer.h"
 
 #define JSON "application/json"
 
@@ -134,61 +135,37 @@ void mkto_reply_script(struct mkto_reply *reply, struct mkto_slice script, const
 
 /* Settings. */
 
-struct writer {
-    char *out;
-    size_t size, len;
-};
-
-static void put(struct writer *writer, struct mkto_slice text)
+/* Without slashes at its end. */
+static struct mkto_slice trim_path(struct mkto_slice path)
 {
-    for (size_t i = 0; i < text.len; i++, writer->len++) {
-        if (writer->len < writer->size) {
-            writer->out[writer->len] = text.data[i];
-        }
-    }
-}
-
-/* A path of the configuration, without slashes at its ends. What is left stands in JSON, too. */
-static void put_path(struct writer *writer, struct mkto_slice path)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    static const char plain[] = "-._~!$&'()*+,;=:@/%";
     while (path.len > 0 && path.data[path.len - 1] == '/') {
         path.len--;
     }
-    for (size_t i = 0; i < path.len; i++) {
-        const unsigned char c = (unsigned char)path.data[i];
-        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-            (c != '\0' && strchr(plain, c) != NULL)) {
-            put(writer, (struct mkto_slice){path.data + i, 1});
-        } else {
-            const char encoded[] = {'%', digits[c >> 4], digits[c & 15]};
-            put(writer, (struct mkto_slice){encoded, sizeof(encoded)});
-        }
-    }
+    return path;
 }
 
 static size_t write_settings(const struct mkto_request *request, struct mkto_slice prefix,
                              struct mkto_slice key, char *out, size_t size)
 {
-    struct writer writer = {out, size, 0};
-    put(&writer, MKTO_SLICE_LIT("{\"integrations\":{\"Segment.io\":{\"apiKey\":\""));
-    put(&writer, key);
-    put(&writer, MKTO_SLICE_LIT("\",\"apiHost\":\""));
-    put(&writer, request->host);
-    put_path(&writer, prefix);
-    put(&writer, MKTO_SLICE_LIT("/v1\",\"protocol\":\""));
-    put(&writer, request->https ? MKTO_SLICE_LIT("https") : MKTO_SLICE_LIT("http"));
-    put(&writer, MKTO_SLICE_LIT("\",\"unbundledIntegrations\":[],\"addBundledMetadata\":true,"
-                                "\"maybeBundledConfigIds\":{},\"versionSettings\":{\"version\":"
-                                "\"4.4.7\",\"componentTypes\":[\"browser\"]}}},"
-                                "\"plan\":{\"track\":{\"__default\":{\"enabled\":true,"
-                                "\"integrations\":{}}},\"identify\":{\"__default\":{\"enabled\":"
-                                "true}},\"group\":{\"__default\":{\"enabled\":true}}},"
-                                "\"edgeFunction\":{},\"analyticsNextEnabled\":true,"
-                                "\"middlewareSettings\":{},\"enabledMiddleware\":{},"
-                                "\"metrics\":{\"sampleRate\":0},"
-                                "\"legacyVideoPluginsEnabled\":false,\"remotePlugins\":[]}"));
+    struct mkto_writer writer = {out, size, 0};
+    mkto_writer_put(&writer, MKTO_SLICE_LIT("{\"integrations\":{\"Segment.io\":{\"apiKey\":\""));
+    mkto_writer_put(&writer, key);
+    mkto_writer_put(&writer, MKTO_SLICE_LIT("\",\"apiHost\":\""));
+    mkto_writer_put(&writer, request->host);
+    mkto_writer_put_encoded(&writer, trim_path(prefix), &mkto_writer_path);
+    mkto_writer_put(&writer, MKTO_SLICE_LIT("/v1\",\"protocol\":\""));
+    mkto_writer_put(&writer, request->https ? MKTO_SLICE_LIT("https") : MKTO_SLICE_LIT("http"));
+    mkto_writer_put(&writer,
+                    MKTO_SLICE_LIT("\",\"unbundledIntegrations\":[],\"addBundledMetadata\":true,"
+                                   "\"maybeBundledConfigIds\":{},\"versionSettings\":{\"version\":"
+                                   "\"4.4.7\",\"componentTypes\":[\"browser\"]}}},"
+                                   "\"plan\":{\"track\":{\"__default\":{\"enabled\":true,"
+                                   "\"integrations\":{}}},\"identify\":{\"__default\":{\"enabled\":"
+                                   "true}},\"group\":{\"__default\":{\"enabled\":true}}},"
+                                   "\"edgeFunction\":{},\"analyticsNextEnabled\":true,"
+                                   "\"middlewareSettings\":{},\"enabledMiddleware\":{},"
+                                   "\"metrics\":{\"sampleRate\":0},"
+                                   "\"legacyVideoPluginsEnabled\":false,\"remotePlugins\":[]}"));
     return writer.len <= size ? writer.len : 0;
 }
 

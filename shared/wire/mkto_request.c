@@ -10,7 +10,7 @@ struct row {
 };
 
 /* By length: a server asks about each header of each request, and nearly all are told apart by
- * length and first letter. */
+ * length, first and last letter. */
 /* clang-format off */
 #define ROW(name, header) {{name, sizeof(name) - 1}, header}
 
@@ -43,13 +43,20 @@ _Static_assert(sizeof(rows) / sizeof(rows[0]) == MKTO_HEADER_COUNT, "a row for e
 static const uint8_t first[LENGTH_MAX + 2] = {0, 0, 0, 0,  1,  1,  2,  4,  7,
                                               7, 8, 9, 10, 11, 13, 16, 17, MKTO_HEADER_COUNT};
 
+/* The first letter and the last, of either case. */
+static bool may_be(struct mkto_slice name, struct mkto_slice row)
+{
+    const size_t last = name.len - 1;
+    return (((name.data[0] ^ row.data[0]) | (name.data[last] ^ row.data[last])) & 0x5f) == 0;
+}
+
 enum mkto_header mkto_header_find(struct mkto_slice name)
 {
     if (name.len == 0 || name.len > LENGTH_MAX) {
         return MKTO_HEADER_COUNT;
     }
     for (size_t i = first[name.len]; i < first[name.len + 1]; i++) {
-        if (((name.data[0] ^ rows[i].name.data[0]) & 0x5f) == 0 &&
+        if (may_be(name, rows[i].name) &&
             strncasecmp(name.data, rows[i].name.data, name.len) == 0) {
             return rows[i].header;
         }
@@ -57,15 +64,20 @@ enum mkto_header mkto_header_find(struct mkto_slice name)
     return MKTO_HEADER_COUNT;
 }
 
-static bool has_opt_out(struct mkto_slice cookies)
+/* One way through a header that may be long, for both names. */
+static void read_cookies(struct mkto_request *request, struct mkto_slice cookies)
 {
-    struct mkto_slice value;
-    while (mkto_cookie_next(&cookies, MKTO_OPT_OUT_NAME, &value)) {
-        if (mkto_slice_unquote(value).len > 0) {
-            return true;
+    const struct mkto_slice visitor = MKTO_SLICE_LIT(MKTO_COOKIE_NAME);
+    const struct mkto_slice opt_out = MKTO_SLICE_LIT(MKTO_OPT_OUT_NAME);
+    while (cookies.len > 0) {
+        const struct mkto_slice cookie = mkto_cookie_next(&cookies);
+        struct mkto_slice value;
+        if (mkto_cookie_is(cookie, visitor, &value)) {
+            mkto_cookie_offer(&request->visitor, value, request->munchkin_id, request->host);
+        } else if (mkto_cookie_is(cookie, opt_out, &value)) {
+            request->opt_out = request->opt_out || mkto_slice_unquote(value).len > 0;
         }
     }
-    return false;
 }
 
 void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
@@ -79,9 +91,8 @@ void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
         if (request->header[header].data == NULL) {
             request->header[header] = value;
         }
-    } else if (mkto_slice_is_fold(name, "Cookie") && value.len > 0) {
-        mkto_cookie_scan(&request->visitor, value, request->munchkin_id, request->host);
-        request->opt_out = request->opt_out || has_opt_out(value);
+    } else if (mkto_slice_is_fold(name, "Cookie")) {
+        read_cookies(request, value);
     }
 }
 

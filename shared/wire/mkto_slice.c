@@ -50,3 +50,12 @@ struct mkto_slice mkto_slice_unquote(struct mkto_slice s)
     }
     return s;
 }
+
+char *mkto_slice_lower(struct mkto_slice s, char *out)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        const char c = s.data[i];
+        *out++ = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    }
+    return out;
+}

@@ -45,6 +45,9 @@ struct mkto_slice mkto_slice_trim(struct mkto_slice s);
  * it, and rest becomes absent, when there is none. */
 struct mkto_slice mkto_slice_cut(struct mkto_slice *rest, char separator);
 
+/* Writes it with ASCII letters in lower case, without NUL; returns where it ends. */
+char *mkto_slice_lower(struct mkto_slice s, char *out);
+
 /* Without the double quotes around it, when there are both. */
 struct mkto_slice mkto_slice_unquote(struct mkto_slice s);
 

@@ -20,6 +20,7 @@ static const struct mkto_envelope full = {
     .body = {"{\"event\":\"a\"}", 13},
     .defaults = {"", 0},
     .source = {"site", 4},
+    .email = {"ada@example.com", 15},
 };
 
 static void assert_same(const struct mkto_envelope *a, const struct mkto_envelope *b)
@@ -29,7 +30,7 @@ static void assert_same(const struct mkto_envelope *a, const struct mkto_envelop
     assert_true(a->received_ms == b->received_ms);
     const struct mkto_slice *left = &a->subscription;
     const struct mkto_slice *right = &b->subscription;
-    for (size_t i = 0; left + i <= &a->source; i++) {
+    for (size_t i = 0; left + i <= &a->email; i++) {
         assert_true(mkto_slice_eq(left[i], right[i]));
         assert_int_equal(left[i].data == NULL, right[i].data == NULL);
     }
@@ -54,6 +55,36 @@ static void round_trip(void **state)
     struct mkto_error err = MKTO_ERROR_INIT;
     assert_int_equal(mkto_envelope_decode(data, len, &back, &err), 0);
     assert_same(&full, &back);
+    free(data);
+}
+
+/* Bits that stand in spools: never renumber. */
+static void flags(void **state)
+{
+    (void)state;
+    static const uint32_t bits[] = {MKTO_ENVELOPE_HTTPS, MKTO_ENVELOPE_BROWSER,
+                                    MKTO_ENVELOPE_KEYED, MKTO_ENVELOPE_OWN,
+                                    MKTO_ENVELOPE_PIXEL, MKTO_ENVELOPE_SERVER};
+    for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+        const struct mkto_envelope one = {.call = MKTO_CALL_PAGE, .flags = bits[i]};
+        struct mkto_envelope back;
+        size_t len;
+        uint8_t *data = encode(&one, &len);
+        assert_int_equal(bits[i], 1u << i);
+        assert_int_equal(mkto_envelope_decode(data, len, &back, NULL), 0);
+        assert_int_equal(back.flags, bits[i]);
+        free(data);
+    }
+}
+
+static void email_has_a_tag(void **state)
+{
+    (void)state;
+    const struct mkto_envelope one = {.call = MKTO_CALL_PAGE, .email = {"a@b", 3}};
+    static const uint8_t want[] = {18, 3, 0, 0, 0, 'a', '@', 'b'};
+    size_t len;
+    uint8_t *data = encode(&one, &len);
+    assert_memory_equal(data + len - sizeof(want), want, sizeof(want));
     free(data);
 }
 
@@ -173,6 +204,8 @@ static const struct limit limits[] = {
     LIMIT(gpc, MKTO_ENVELOPE_HEADER_MAX, true),
     LIMIT(cookie, MKTO_ENVELOPE_COOKIE_MAX, false),
     LIMIT(request_id, MKTO_ENVELOPE_NAME_MAX, true),
+    LIMIT(source, MKTO_ENVELOPE_NAME_MAX, true),
+    LIMIT(email, MKTO_ENVELOPE_EMAIL_MAX, false),
 };
 
 static struct mkto_slice after_trip(size_t offset, struct mkto_slice text)
@@ -244,6 +277,7 @@ static void overhead_holds(void **state)
     }
     envelope.cookie.len = MKTO_ENVELOPE_COOKIE_MAX;
     envelope.source = (struct mkto_slice){text, sizeof(text)};
+    envelope.email = (struct mkto_slice){text, MKTO_ENVELOPE_EMAIL_MAX};
     const size_t beside = mkto_envelope_size(&envelope) - envelope.body.len - envelope.defaults.len;
     assert_true(beside <= MKTO_ENVELOPE_OVERHEAD);
 }
@@ -280,6 +314,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
+        cmocka_unit_test(flags),
+        cmocka_unit_test(email_has_a_tag),
         cmocka_unit_test(absent_stays_absent),
         cmocka_unit_test(exact_bytes),
         cmocka_unit_test(every_cut),
