@@ -11,7 +11,7 @@ import time
 import pytest
 from fake_courier import Answer, Delay, FakeCourier
 from nginx_conf import amend
-from nginx_daemon import gone, start_daemon, stat, upgrade, workers
+from nginx_daemon import Daemon, gone, start_daemon, stat, upgrade, workers
 from servers import processes_of
 from waiting import wait_until
 from wire import EVENTS, PRESENCE

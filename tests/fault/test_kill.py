@@ -48,7 +48,10 @@ def test_courier_is_killed(server, sandbox):
     for email in [email for email, count in syncs.items() if count > 1]:
         first = mentions(sandbox, email)[0]
         after = [when for when in times if when > first["at"]]
-        assert after, "%s came twice, and no courier died after the first time" % email
+        if first["lost"]:
+            continue  # a busy sandbox read it when its courier was dead already
+        assert after, "%s came twice, and no courier died after the first time: %s, kills at %s" % (
+            email, [(call["at"], call["ms"], call["status"]) for call in mentions(sandbox, email)], times)
         between = [c for c in calls if first["at"] < c["at"] < after[0]]
         assert len(between) <= 5, "%s came twice, but its answer was long recorded when the courier died" % email
     assert len(server.couriers()) == 1
