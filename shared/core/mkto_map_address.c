@@ -41,16 +41,22 @@ static size_t scheme_len(struct mkto_slice text)
     return scheme ? at + 1 : 0;
 }
 
+static bool is_host_char(unsigned char c, bool bracketed)
+{
+    if (c >= 0x80 || apr_isalnum(c)) {
+        return true;
+    }
+    return c != '\0' && strchr(bracketed ? "[]:.%" : "-._~", c) != NULL;
+}
+
 static bool is_host(struct mkto_slice host)
 {
     if (host.len == 0 || host.len > HOST_MAX) {
         return false;
     }
     bool bracketed = host.data[0] == '[' && host.data[host.len - 1] == ']' && host.len > 2;
-    const char *others = bracketed ? "[]:.%" : "-._~";
     for (size_t i = 0; i < host.len; i++) {
-        unsigned char c = (unsigned char)host.data[i];
-        if (c < 0x80 && !apr_isalnum(c) && (c == '\0' || strchr(others, c) == NULL)) {
+        if (!is_host_char((unsigned char)host.data[i], bracketed)) {
             return false;
         }
     }
@@ -80,11 +86,9 @@ static bool read_port(struct mkto_slice text, const char *scheme, int *port)
 /* "user@host:port": what stands before the '@' is nobody's business. */
 static bool read_authority(struct mkto_slice text, struct mkto_map_address *address)
 {
-    for (size_t at = text.len; at > 0; at--) {
-        if (text.data[at - 1] == '@') {
-            text = from(text, at);
-            break;
-        }
+    const char *at = text.len == 0 ? NULL : memrchr(text.data, '@', text.len);
+    if (at != NULL) {
+        text = from(text, (size_t)(at - text.data) + 1);
     }
     size_t len =
         text.len > 0 && text.data[0] == '[' ? span_to(text, ']', ']') + 1 : span_to(text, ':', ':');

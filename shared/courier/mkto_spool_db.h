@@ -11,6 +11,7 @@
 
 #define MKTO_SPOOL_APPLICATION 0x4d4b544f /* PRAGMA application_id: "MKTO" */
 #define MKTO_SPOOL_PAGE 8192
+#define MKTO_SPOOL_WAL_FRAMES 500 /* pages in the WAL, from which on it is taken into the file */
 #define MKTO_SPOOL_LOCK_FILE "courier.lock"
 
 /* One row each in mkto_spool_statement.c. */
@@ -83,6 +84,7 @@ struct mkto_spool {
     int64_t max_size;
     int64_t keep_free;
     unsigned keep_free_percent;
+    int wal_frames;
     bool busy;   /* between begin and commit */
     bool failed; /* a statement has failed since begin: everything is rolled back already */
     struct mkto_spool_tally tally;

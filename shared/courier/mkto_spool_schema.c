@@ -48,11 +48,12 @@ static const char tables[] =
 
 /*
  * One process writes, so the lock is kept and the WAL's index needs no shared memory. synchronous
- * FULL: in WAL mode only then is each commit fsynced, and a 200 promises that. 500 pages: the
- * checkpoint runs inside a commit, and a small one keeps the 99th percentile at a few ms.
+ * FULL: in WAL mode only then is each commit fsynced, and a 200 promises that. No checkpoint of
+ * SQLite's own: that would run inside of a commit, and whoever waits for it would wait for both
+ * (see mkto_spool_begin).
  */
 static const char settings[] = "PRAGMA synchronous = FULL;"
-                               "PRAGMA wal_autocheckpoint = 500;"
+                               "PRAGMA wal_autocheckpoint = 0;"
                                "PRAGMA journal_size_limit = 16777216;"
                                "PRAGMA secure_delete = ON;"
                                "PRAGMA cache_size = -8192;"
@@ -121,6 +122,16 @@ static int limit_pages(struct mkto_spool *spool, struct mkto_error *err)
     return execute(spool, sql, err);
 }
 
+/* After each commit. */
+static int count_frames(void *data, sqlite3 *db, const char *name, int frames)
+{
+    struct mkto_spool *spool = data;
+    (void)db;
+    (void)name;
+    spool->wal_frames = frames;
+    return SQLITE_OK;
+}
+
 int mkto_spool_schema_open(struct mkto_spool *spool, struct mkto_error *err)
 {
     char text[16] = "";
@@ -143,6 +154,7 @@ int mkto_spool_schema_open(struct mkto_spool *spool, struct mkto_error *err)
     rc = rc != 0 ? rc : limit_pages(spool, err);
     if (rc == 0) {
         sqlite3_db_config(spool->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+        sqlite3_wal_hook(spool->db, count_frames, spool);
     }
     return rc;
 }

@@ -130,6 +130,36 @@ static bool half_sent(const struct mkto_queue *queue, const struct mkto_queue_no
     return node == queue->unsent && queue->unsent_offset > 0;
 }
 
+static void give_back(struct mkto_queue *queue, struct mkto_queue_node *node)
+{
+    if (node->room != MKTO_QUEUE_ROOM || queue->spare_count == MKTO_QUEUE_SPARE_MAX) {
+        free(node);
+        return;
+    }
+    node->next = queue->spare;
+    queue->spare = node;
+    queue->spare_count++;
+}
+
+/* A node with room for a frame of len bytes, or NULL. A long queue is not made longer by room that
+ * is not used. */
+static struct mkto_queue_node *take_node(struct mkto_queue *queue, size_t len)
+{
+    struct mkto_queue_node *node = queue->spare;
+    if (len > MKTO_QUEUE_ROOM || node == NULL) {
+        const bool usual = len <= MKTO_QUEUE_ROOM && queue->waiting < MKTO_QUEUE_SPARE_MAX;
+        const size_t room = usual ? MKTO_QUEUE_ROOM : len;
+        node = malloc(sizeof(*node) + room);
+        if (node != NULL) {
+            node->room = room;
+        }
+        return node;
+    }
+    queue->spare = node->next;
+    queue->spare_count--;
+    return node;
+}
+
 static void drop(struct mkto_queue *queue, struct mkto_queue_node *node)
 {
     if (node->waiting) {
@@ -144,7 +174,7 @@ static void drop(struct mkto_queue *queue, struct mkto_queue_node *node)
     *(node->next == NULL ? &queue->last : &node->next->prev) = node->prev;
     queue->bytes -= node->len;
     queue->background_bytes -= node->background ? node->len : 0;
-    free(node);
+    give_back(queue, node);
 }
 
 bool mkto_queue_init(struct mkto_queue *queue)
@@ -158,33 +188,28 @@ void mkto_queue_free(struct mkto_queue *queue)
     while (queue->first != NULL) {
         drop(queue, queue->first);
     }
+    while (queue->spare != NULL) {
+        struct mkto_queue_node *node = queue->spare;
+        queue->spare = node->next;
+        free(node);
+    }
     free(queue->by_seq);
     free(queue->by_request);
-}
-
-static struct mkto_queue_node *make_node(const struct mkto_event_frame *event,
-                                         const struct mkto_envelope *envelope, size_t len)
-{
-    struct mkto_queue_node *node = malloc(sizeof(*node) + len);
-    if (node == NULL) {
-        return NULL;
-    }
-    memset(node, 0, sizeof(*node));
-    node->seq = event->seq;
-    node->deadline = event->deadline_ms;
-    node->len = mkto_event_write(event, envelope, node->frame);
-    return node;
 }
 
 bool mkto_queue_add(struct mkto_queue *queue, const struct mkto_event_frame *event,
                     const struct mkto_envelope *envelope, size_t len, void *request)
 {
-    struct mkto_queue_node *node = make_node(event, envelope, len);
+    struct mkto_queue_node *node = take_node(queue, len);
     if (node == NULL) {
         return false;
     }
-    node->request = request;
-    node->background = request == NULL;
+    *node = (struct mkto_queue_node){.seq = event->seq,
+                                     .deadline = event->deadline_ms,
+                                     .request = request,
+                                     .background = request == NULL,
+                                     .room = node->room};
+    node->len = mkto_event_write(event, envelope, node->frame);
     if (queue->waiting >= queue->table_size) {
         table_grow(queue);
     }

@@ -3,7 +3,8 @@
  * deadlines; found by seq and by request pointer in O(1). The part of mkto_client that holds them.
  *
  * A node owns its encoded frame, because a frame must be sent again after a reconnect. One that
- * ends halfway through the socket stays until the rest of its frame is out.
+ * ends halfway through the socket stays until the rest of its frame is out. Nodes of the usual size
+ * are kept for the next call.
  */
 #ifndef MKTO_QUEUE_H
 #define MKTO_QUEUE_H
@@ -11,6 +12,9 @@
 #include <sys/uio.h>
 
 #include "mkto_frame.h"
+
+#define MKTO_QUEUE_ROOM 1920     /* bytes: a frame up to this long is of the usual size */
+#define MKTO_QUEUE_SPARE_MAX 256 /* nodes that are kept: 512 KiB */
 
 struct mkto_queue_node {
     uint64_t seq;
@@ -21,7 +25,8 @@ struct mkto_queue_node {
     struct mkto_queue_node *seq_next, *request_next; /* chains of the two tables */
     bool waiting;                                    /* no verdict yet, deadline ahead */
     bool background;                                 /* fire and forget from the start */
-    size_t len;
+    size_t len;                                      /* bytes of the frame */
+    size_t room;                                     /* bytes that it may have */
     uint8_t frame[];
 };
 
@@ -35,6 +40,8 @@ struct mkto_queue {
     size_t background_waiting, background_bytes;   /* of these: fire and forget */
     struct mkto_queue_node **by_seq, **by_request; /* table_size buckets each */
     size_t table_size;
+    struct mkto_queue_node *spare; /* by next */
+    size_t spare_count;
 };
 
 /* On zeroed memory. false when memory runs out. */
