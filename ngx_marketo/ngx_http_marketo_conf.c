@@ -11,7 +11,7 @@ void *ngx_http_marketo_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
     mmcf->spawn = NGX_CONF_UNSET;
-    if (ngx_array_init(&mmcf->uses, cf->pool, 4, sizeof(ngx_http_marketo_use_t *)) != NGX_OK) {
+    if (ngx_array_init(&mmcf->places, cf->pool, 4, sizeof(ngx_http_marketo_place_t *)) != NGX_OK) {
         return NULL;
     }
     return mmcf;
@@ -26,6 +26,12 @@ void *ngx_http_marketo_create_loc_conf(ngx_conf_t *cf)
     mlcf->ack = NGX_CONF_UNSET_UINT;
     mlcf->timeout = NGX_CONF_UNSET_MSEC;
     mlcf->max_body = NGX_CONF_UNSET_SIZE;
+    mlcf->track_pages = NGX_CONF_UNSET;
+    mlcf->named = NGX_CONF_UNSET_PTR;
+    mlcf->cookie = NGX_CONF_UNSET_PTR;
+    mlcf->consent = NGX_CONF_UNSET_PTR;
+    mlcf->email = NGX_CONF_UNSET_PTR;
+    mlcf->origins = NGX_CONF_UNSET_PTR;
     return mlcf;
 }
 
@@ -42,6 +48,58 @@ static void ngx_http_marketo_check_limit(ngx_conf_t *cf, const ngx_http_core_loc
     }
 }
 
+/* Whatever here asks for a section of marketo.conf: the one with a name first. */
+static const ngx_http_marketo_place_t *
+ngx_http_marketo_asking(const ngx_http_marketo_loc_conf_t *conf)
+{
+    if (conf->use != NULL && conf->use->name.data != NULL) {
+        return conf->use;
+    }
+    if (conf->named != NULL) {
+        return conf->named;
+    }
+    if (conf->use != NULL) {
+        return conf->use;
+    }
+    if (conf->track_pages) {
+        return conf->tracks;
+    }
+    return conf->cookie == NULL ? NULL : conf->cookie->place;
+}
+
+static const struct mkto_subscription *
+ngx_http_marketo_find_subscription(ngx_conf_t *cf, const ngx_http_marketo_loc_conf_t *conf)
+{
+    const ngx_http_marketo_main_conf_t *mmcf =
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_marketo_module);
+    const ngx_http_marketo_place_t *place = ngx_http_marketo_asking(conf);
+    const ngx_str_t none = ngx_null_string;
+    const struct mkto_slice name = ngx_http_marketo_slice(place == NULL ? none : place->name);
+    if (mmcf->config == NULL) {
+        return NULL;
+    }
+    if (place == NULL && conf->status != NULL) {
+        return mmcf->config->subscriptions; /* any: it shows all of them */
+    }
+    return mkto_config_subscription(mmcf->config, name);
+}
+
+static bool ngx_http_marketo_needs_subscription(ngx_conf_t *cf,
+                                                const ngx_http_marketo_loc_conf_t *conf)
+{
+    const ngx_http_marketo_main_conf_t *mmcf =
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_marketo_module);
+    const ngx_http_marketo_place_t *place = ngx_http_marketo_asking(conf);
+    if (mmcf->config == NULL || place == NULL) {
+        return false;
+    }
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "MKTO0125 %V has no section [marketo%s%V], which \"%V\" asks for in %V:%ui",
+                  &mmcf->config_file, place->name.len == 0 ? "" : " ", &place->name,
+                  &place->directive, &place->file, place->line);
+    return true;
+}
+
 char *ngx_http_marketo_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     const ngx_http_marketo_loc_conf_t *prev = parent;
@@ -51,160 +109,27 @@ char *ngx_http_marketo_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     /* nginx keeps the handler of the location in its `if` and limit_except blocks, and there only.
      */
-    if (conf->use == NULL && clcf->noname) {
+    if (clcf->noname && conf->use == NULL && conf->status == NULL) {
         conf->use = prev->use;
+        conf->status = prev->status;
     }
+    if (conf->track_pages == NGX_CONF_UNSET) {
+        conf->tracks = prev->tracks;
+    }
+    ngx_conf_merge_value(conf->track_pages, prev->track_pages, 0);
+    ngx_conf_merge_ptr_value(conf->named, prev->named, NULL);
+    ngx_conf_merge_ptr_value(conf->cookie, prev->cookie, NULL);
+    ngx_conf_merge_ptr_value(conf->consent, prev->consent, NULL);
+    ngx_conf_merge_ptr_value(conf->email, prev->email, NULL);
+    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
     ngx_conf_merge_uint_value(conf->ack, prev->ack, MKTO_ACK_DISK);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, NGX_HTTP_MARKETO_TIMEOUT);
     ngx_conf_merge_size_value(conf->max_body, prev->max_body, MKTO_BODY_DEFAULT);
     ngx_http_marketo_check_limit(cf, clcf, conf);
-    return NGX_CONF_OK;
-}
-
-/* Directives. */
-
-static char *ngx_http_marketo_must_be_absolute(ngx_conf_t *cf, const ngx_str_t *path)
-{
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "MKTO0120 \"%V\" must be an absolute path", path);
-    return NGX_CONF_ERROR;
-}
-
-static void ngx_http_marketo_spawn_stands_here(const ngx_conf_t *cf,
-                                               ngx_http_marketo_main_conf_t *mmcf)
-{
-    mmcf->spawn_file = cf->conf_file->file.name;
-    mmcf->spawn_line = cf->conf_file->line;
-}
-
-char *ngx_http_marketo_set_config(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_marketo_main_conf_t *mmcf = conf;
-    const ngx_str_t *args = cf->args->elts;
-    (void)cmd;
-    if (mmcf->config_file.data != NULL) {
-        return "is duplicate";
-    }
-    mmcf->config_file = args[1];
-    if (mmcf->spawn == NGX_CONF_UNSET) {
-        ngx_http_marketo_spawn_stands_here(cf, mmcf);
-    }
-    return ngx_conf_full_name(cf->cycle, &mmcf->config_file, 1) == NGX_OK ? NGX_CONF_OK
-                                                                          : NGX_CONF_ERROR;
-}
-
-char *ngx_http_marketo_set_courier(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_marketo_main_conf_t *mmcf = conf;
-    const ngx_str_t *args = cf->args->elts;
-    (void)cmd;
-    if (mmcf->spawn != NGX_CONF_UNSET) {
-        return "is duplicate";
-    }
-    ngx_http_marketo_spawn_stands_here(cf, mmcf);
-    if (ngx_strcmp(args[1].data, "external") == 0 && cf->args->nelts == 2) {
-        mmcf->spawn = 0;
-        return NGX_CONF_OK;
-    }
-    if (ngx_strcmp(args[1].data, "spawn") != 0) {
-        return "takes \"spawn\", \"spawn PROGRAM\" or \"external\"";
-    }
-    mmcf->spawn = 1;
-    if (cf->args->nelts == 3) {
-        if (args[2].data[0] != '/') {
-            return ngx_http_marketo_must_be_absolute(cf, &args[2]);
-        }
-        mmcf->program = args[2];
-    }
-    return NGX_CONF_OK;
-}
-
-char *ngx_http_marketo_set_socket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_marketo_main_conf_t *mmcf = conf;
-    const ngx_str_t *args = cf->args->elts;
-    (void)cmd;
-    if (mmcf->socket.data != NULL) {
-        return "is duplicate";
-    }
-    if (args[1].data[0] != '/') {
-        return ngx_http_marketo_must_be_absolute(cf, &args[1]);
-    }
-    if (args[1].len > MKTO_SOCKET_PATH_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "MKTO0121 the path of the socket has %uz bytes; at most %d fit",
-                           args[1].len, MKTO_SOCKET_PATH_MAX);
-        return NGX_CONF_ERROR;
-    }
-    mmcf->socket = args[1];
-    return NGX_CONF_OK;
-}
-
-/* The path of a call is what follows the location's prefix, so there must be one. */
-static bool ngx_http_marketo_has_prefix(const ngx_http_core_loc_conf_t *clcf)
-{
-#if (NGX_PCRE)
-    if (clcf->regex != NULL) {
-        return false;
-    }
-#endif
-    return !clcf->exact_match && !clcf->named;
-}
-
-char *ngx_http_marketo_set_use(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_marketo_loc_conf_t *mlcf = conf;
-    ngx_http_marketo_main_conf_t *mmcf =
-        ngx_http_conf_get_module_main_conf(cf, ngx_http_marketo_module);
-    ngx_http_core_loc_conf_t *clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    const ngx_str_t *args = cf->args->elts;
-    (void)cmd;
-    if (mlcf->use != NULL) {
-        return "is duplicate";
-    }
-    if (!ngx_http_marketo_has_prefix(clcf)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "MKTO0122 \"marketo\" needs a location with a prefix, as in "
-                           "\"location ^~ /mkto/ { marketo; }\"");
-        return NGX_CONF_ERROR;
-    }
-    if (clcf->name.len == 0 || clcf->name.data[clcf->name.len - 1] != '/') {
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "MKTO0128 the location \"%V\" should end in \"/\": it takes pages like "
-                           "\"%Vx\" from the site",
-                           &clcf->name, &clcf->name);
-    }
-    ngx_http_marketo_use_t *use = ngx_pcalloc(cf->pool, sizeof(*use));
-    ngx_http_marketo_use_t **slot = ngx_array_push(&mmcf->uses);
-    if (use == NULL || slot == NULL) {
-        return NGX_CONF_ERROR;
-    }
-    use->location = clcf;
-    use->file = cf->conf_file->file.name;
-    use->line = cf->conf_file->line;
-    if (cf->args->nelts == 2) {
-        use->name = args[1];
-    }
-    *slot = use;
-    mlcf->use = use;
-    clcf->handler = ngx_http_marketo_handler;
-    return NGX_CONF_OK;
-}
-
-char *ngx_http_marketo_check_timeout(ngx_conf_t *cf, void *post, void *data)
-{
-    const ngx_msec_t *timeout = data;
-    (void)cf;
-    (void)post;
-    return *timeout >= 1 && *timeout <= NGX_HTTP_MARKETO_TIMEOUT_MAX ? NGX_CONF_OK
-                                                                     : "must be 1ms to 60s";
-}
-
-char *ngx_http_marketo_check_max_body(ngx_conf_t *cf, void *post, void *data)
-{
-    const size_t *size = data;
-    (void)cf;
-    (void)post;
-    return *size >= 1 && *size <= MKTO_BODY_MAX ? NGX_CONF_OK : "must be 1 to 1m";
+    conf->subscription = ngx_http_marketo_find_subscription(cf, conf);
+    return conf->subscription == NULL && ngx_http_marketo_needs_subscription(cf, conf)
+               ? NGX_CONF_ERROR
+               : NGX_CONF_OK;
 }
 
 /* The end of http {}. */
@@ -268,33 +193,22 @@ static ngx_int_t ngx_http_marketo_read_config(ngx_conf_t *cf, ngx_http_marketo_m
     return NGX_OK;
 }
 
-static ngx_int_t ngx_http_marketo_check_use(ngx_conf_t *cf,
-                                            const ngx_http_marketo_main_conf_t *mmcf,
-                                            ngx_http_marketo_use_t *use)
+static ngx_int_t ngx_http_marketo_check_place(ngx_conf_t *cf, const ngx_http_marketo_place_t *place)
 {
-    if (use->location->handler != ngx_http_marketo_handler) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "MKTO0124 another directive takes the location \"%V\" away from "
-                      "\"marketo\" in %V:%ui",
-                      &use->location->name, &use->file, use->line);
-        return NGX_ERROR;
+    if (place->location == NULL || place->location->handler == place->handler) {
+        return NGX_OK;
     }
-    use->subscription = mkto_config_subscription(mmcf->config, ngx_http_marketo_slice(use->name));
-    if (use->subscription == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "MKTO0125 %V has no section [marketo%s%V], which \"marketo\" asks for "
-                      "in %V:%ui",
-                      &mmcf->config_file, use->name.len == 0 ? "" : " ", &use->name, &use->file,
-                      use->line);
-        return NGX_ERROR;
-    }
-    return NGX_OK;
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "MKTO0124 another directive takes the location \"%V\" away from \"%V\" in "
+                  "%V:%ui",
+                  &place->location->name, &place->directive, &place->file, place->line);
+    return NGX_ERROR;
 }
 
 /* Not an error: without its courier the site still works. */
 static void ngx_http_marketo_check_program(ngx_conf_t *cf, const ngx_http_marketo_main_conf_t *mmcf)
 {
-    if (mmcf->spawn && mmcf->uses.nelts > 0 &&
+    if (mmcf->spawn && mmcf->places.nelts > 0 &&
         access((const char *)mmcf->program.data, X_OK) != 0) {
         ngx_log_error(NGX_LOG_WARN, cf->log, ngx_errno,
                       "MKTO0126 \"marketo_courier spawn\" cannot run \"%V\" in %V:%ui",
@@ -302,23 +216,30 @@ static void ngx_http_marketo_check_program(ngx_conf_t *cf, const ngx_http_market
     }
 }
 
+static char *ngx_http_marketo_without_config(ngx_conf_t *cf,
+                                             const ngx_http_marketo_main_conf_t *mmcf)
+{
+    ngx_http_marketo_place_t *const *places = mmcf->places.elts;
+    if (mmcf->places.nelts == 0) {
+        return NGX_CONF_OK;
+    }
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "MKTO0127 \"%V\" in %V:%ui needs a \"marketo_config\" in http {}",
+                  &places[0]->directive, &places[0]->file, places[0]->line);
+    return NGX_CONF_ERROR;
+}
+
 char *ngx_http_marketo_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_marketo_main_conf_t *mmcf = conf;
-    ngx_http_marketo_use_t **uses = mmcf->uses.elts;
+    ngx_http_marketo_place_t *const *places = mmcf->places.elts;
 
     ngx_conf_init_value(mmcf->spawn, 1);
     if (mmcf->program.data == NULL) {
         ngx_str_set(&mmcf->program, MKTO_PROGRAM);
     }
     if (mmcf->config_file.data == NULL) {
-        if (mmcf->uses.nelts == 0) {
-            return NGX_CONF_OK;
-        }
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "MKTO0127 \"marketo\" in %V:%ui needs a \"marketo_config\" in http {}",
-                      &uses[0]->file, uses[0]->line);
-        return NGX_CONF_ERROR;
+        return ngx_http_marketo_without_config(cf, mmcf);
     }
     if (ngx_http_marketo_read_config(cf, mmcf) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -327,8 +248,8 @@ char *ngx_http_marketo_init_main_conf(ngx_conf_t *cf, void *conf)
         mmcf->socket.len = ngx_strlen(mmcf->config->socket);
         mmcf->socket.data = (u_char *)(uintptr_t)mmcf->config->socket; /* nobody writes to it */
     }
-    for (ngx_uint_t i = 0; i < mmcf->uses.nelts; i++) {
-        if (ngx_http_marketo_check_use(cf, mmcf, uses[i]) != NGX_OK) {
+    for (ngx_uint_t i = 0; i < mmcf->places.nelts; i++) {
+        if (ngx_http_marketo_check_place(cf, places[i]) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
     }

@@ -7,6 +7,8 @@
 #define LINK_READ_SIZE 65536 /* bytes of one read from the courier */
 #define LINK_IOVECS 256      /* frames of one write to it */
 #define LINK_TICK_MAX 60000  /* ms between two looks at the clock, at most */
+#define LINK_GATHER_TIME 20  /* ms that a frame nobody waits for lies for others to go with it */
+#define LINK_GATHER_MAX 64   /* such frames; then they go at once */
 
 static void ngx_http_marketo_link_drive(ngx_http_marketo_link_t *link);
 
@@ -194,12 +196,12 @@ static void ngx_http_marketo_link_answered(void *data, void *request,
     ngx_http_marketo_link_t *link = data;
     ngx_http_marketo_ctx_t *ctx = request;
     ctx->answer = verdict->answer;
-    ctx->retry_after = verdict->retry_after;
+    ctx->more.retry_after = verdict->retry_after;
     if (verdict->body.len > 0) {
-        ctx->text.data = ngx_pnalloc(ctx->request->pool, verdict->body.len);
-        if (ctx->text.data != NULL) { /* else the table's text is good enough */
-            ctx->text.len = verdict->body.len;
-            ngx_memcpy(ctx->text.data, verdict->body.data, verdict->body.len);
+        ngx_str_t body = ngx_http_marketo_str(verdict->body);
+        body.data = ngx_pstrdup(ctx->request->pool, &body);
+        if (body.data != NULL) { /* else the table's text is good enough */
+            ctx->more.body = ngx_http_marketo_slice(body);
         }
     }
     ctx->waiting = false;
@@ -266,6 +268,7 @@ static void ngx_http_marketo_link_flush(ngx_event_t *ev)
 /* Does what the client wants until there is nothing to do but wait. */
 static void ngx_http_marketo_link_drive(ngx_http_marketo_link_t *link)
 {
+    link->gathered = 0;
     for (;;) {
         const unsigned wants = mkto_client_wants(link->client, ngx_http_marketo_now());
         if (wants & MKTO_WANT_CLOSE) {
@@ -310,8 +313,20 @@ ngx_int_t ngx_http_marketo_link_start(ngx_http_marketo_link_t *link,
     link->flush.handler = ngx_http_marketo_link_flush;
     link->flush.data = link;
     link->flush.log = ngx_cycle->log;
+    link->gather = link->flush;
+    link->gather.cancelable = 1;
     ngx_http_marketo_link_drive(link);
     return NGX_OK;
+}
+
+/* What lies here goes out if the socket takes it at once; the courier reads it when we are gone. */
+static void ngx_http_marketo_link_empty(ngx_http_marketo_link_t *link)
+{
+    link->changed = NULL;
+    while (link->connection != NULL && link->connection->write->ready &&
+           (mkto_client_wants(link->client, ngx_http_marketo_now()) & MKTO_WANT_WRITE)) {
+        ngx_http_marketo_link_write(link);
+    }
 }
 
 void ngx_http_marketo_link_stop(ngx_http_marketo_link_t *link)
@@ -319,7 +334,11 @@ void ngx_http_marketo_link_stop(ngx_http_marketo_link_t *link)
     if (link->client == NULL) {
         return;
     }
+    ngx_http_marketo_link_empty(link);
     ngx_http_marketo_link_close(link);
+    if (link->gather.timer_set) {
+        ngx_del_timer(&link->gather);
+    }
     if (link->timer.timer_set) {
         ngx_del_timer(&link->timer);
     }
@@ -347,6 +366,36 @@ enum mkto_answer ngx_http_marketo_link_submit(ngx_http_marketo_link_t *link,
         ngx_post_event(&link->flush, &ngx_posted_events);
     }
     return answer;
+}
+
+static void ngx_http_marketo_link_gather(ngx_http_marketo_link_t *link, ngx_uint_t frames)
+{
+    link->gathered += frames;
+    if (link->gathered >= LINK_GATHER_MAX) {
+        ngx_post_event(&link->flush, &ngx_posted_events);
+    } else if (!link->gather.timer_set) {
+        ngx_add_timer(&link->gather, LINK_GATHER_TIME);
+    }
+}
+
+enum mkto_answer ngx_http_marketo_link_post(ngx_http_marketo_link_t *link,
+                                            const struct mkto_event_frame *event,
+                                            const struct mkto_envelope *envelope, uint64_t now)
+{
+    if (link->client == NULL) {
+        return MKTO_ANSWER_AWAY;
+    }
+    const enum mkto_answer answer = mkto_client_submit(link->client, event, envelope, NULL, now);
+    ngx_http_marketo_link_gather(link, answer == MKTO_ANSWER_STORED); /* or its count goes out */
+    return answer;
+}
+
+void ngx_http_marketo_link_count(ngx_http_marketo_link_t *link, enum mkto_skip skip)
+{
+    if (link->client != NULL) {
+        mkto_client_count(link->client, skip, ngx_http_marketo_now());
+        ngx_http_marketo_link_gather(link, 0);
+    }
 }
 
 void ngx_http_marketo_link_forget(ngx_http_marketo_link_t *link, ngx_http_marketo_ctx_t *ctx)

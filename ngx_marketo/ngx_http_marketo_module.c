@@ -1,6 +1,6 @@
 #include "ngx_http_marketo.h"
 
-static ngx_int_t ngx_http_marketo_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_marketo_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_marketo_init_process(ngx_cycle_t *cycle);
 static void ngx_http_marketo_exit_process(ngx_cycle_t *cycle);
 
@@ -47,6 +47,20 @@ static ngx_command_t ngx_http_marketo_commands[] = {
       0,
       NULL },
 
+    { ngx_string("marketo_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_marketo_set_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("marketo_subscription"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_marketo_set_subscription,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("marketo_ack"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_enum_slot,
@@ -68,12 +82,47 @@ static ngx_command_t ngx_http_marketo_commands[] = {
       offsetof(ngx_http_marketo_loc_conf_t, max_body),
       &ngx_http_marketo_max_body_post },
 
+    { ngx_string("marketo_track_pages"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_http_marketo_set_track_pages,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_marketo_loc_conf_t, track_pages),
+      NULL },
+
+    { ngx_string("marketo_cookie"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_marketo_set_cookie,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("marketo_consent"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_marketo_set_consent,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("marketo_email"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_marketo_set_email,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("marketo_allow_origin"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_marketo_set_allow_origin,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
 static ngx_http_module_t ngx_http_marketo_module_ctx = {
     ngx_http_marketo_add_variables,        /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_marketo_postconfiguration,    /* postconfiguration */
 
     ngx_http_marketo_create_main_conf,     /* create main configuration */
     ngx_http_marketo_init_main_conf,       /* init main configuration */
@@ -101,61 +150,31 @@ ngx_module_t ngx_http_marketo_module = {
 };
 /* clang-format on */
 
-/* Variables. */
+/* The end of the configuration. */
 
-static ngx_int_t ngx_http_marketo_verdict_variable(ngx_http_request_t *r,
-                                                   ngx_http_variable_value_t *v, uintptr_t data)
+/* Before access_log, whose lines show what became of the page view. */
+static ngx_int_t ngx_http_marketo_add_page_handler(ngx_conf_t *cf)
 {
-    const ngx_http_marketo_ctx_t *ctx = ngx_http_get_module_ctx(r, ngx_http_marketo_module);
-    (void)data;
-    if (ctx == NULL || ctx->answer == MKTO_ANSWER_COUNT) {
-        v->not_found = 1;
-        return NGX_OK;
+    ngx_http_core_main_conf_t *cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    ngx_array_t *handlers = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
+    if (ngx_array_push(handlers) == NULL) {
+        return NGX_ERROR;
     }
-    /* A const word of the table; nginx only reads it, and its type has no const. */
-    union {
-        const char *in;
-        u_char *out;
-    } word = {mkto_answer_name(ctx->answer)};
-    v->data = word.out;
-    v->len = (unsigned)ngx_strlen(v->data) & 0xfffffffu;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
+    ngx_http_handler_pt *first = handlers->elts;
+    ngx_memmove(first + 1, first, (handlers->nelts - 1) * sizeof(*first));
+    *first = ngx_http_marketo_page_handler;
     return NGX_OK;
 }
 
-static ngx_int_t ngx_http_marketo_event_id_variable(ngx_http_request_t *r,
-                                                    ngx_http_variable_value_t *v, uintptr_t data)
+static ngx_int_t ngx_http_marketo_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_marketo_ctx_t *ctx = ngx_http_get_module_ctx(r, ngx_http_marketo_module);
-    (void)data;
-    if (ctx == NULL || ctx->id[0] == '\0') {
-        v->not_found = 1;
-        return NGX_OK;
+    ngx_http_marketo_main_conf_t *mmcf =
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_marketo_module);
+    mmcf->shows_variables = ngx_http_marketo_variables_are_used(cf);
+    if (mmcf->sets_cookies) {
+        ngx_http_marketo_cookie_install();
     }
-    v->data = ctx->id;
-    v->len = sizeof(ctx->id);
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-    return NGX_OK;
-}
-
-static ngx_int_t ngx_http_marketo_add_variables(ngx_conf_t *cf)
-{
-    static ngx_str_t names[] = {ngx_string("marketo_verdict"), ngx_string("marketo_event_id")};
-    static const ngx_http_get_variable_pt handlers[] = {ngx_http_marketo_verdict_variable,
-                                                        ngx_http_marketo_event_id_variable};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        ngx_http_variable_t *variable =
-            ngx_http_add_variable(cf, &names[i], NGX_HTTP_VAR_NOCACHEABLE);
-        if (variable == NULL) {
-            return NGX_ERROR;
-        }
-        variable->get_handler = handlers[i];
-    }
-    return NGX_OK;
+    return mmcf->tracks_pages ? ngx_http_marketo_add_page_handler(cf) : NGX_OK;
 }
 
 /* Start and end of a worker. */
@@ -167,7 +186,7 @@ static ngx_int_t ngx_http_marketo_init_process(ngx_cycle_t *cycle)
 
     /* The cache manager and loader come here too: they serve nobody. */
     if ((ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) || mmcf == NULL ||
-        mmcf->config == NULL || mmcf->uses.nelts == 0) {
+        mmcf->config == NULL || mmcf->places.nelts == 0) {
         return NGX_OK;
     }
     if (ngx_worker == 0) { /* one worker tells of the courier, and starts it */

@@ -7,7 +7,7 @@ README = "README.md"
 # One nginx directive that httpd has as two: whether a location collects, and for which subscription.
 PAIRS = {"marketo": {"MarketoCollect", "MarketoSubscription"}}
 # Words that look like directives and are none.
-OTHERS = {"marketo_module"}
+OTHERS = {"marketo_module", "marketo_opt_out"}
 
 
 def _camel(name):
