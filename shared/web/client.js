@@ -5,9 +5,10 @@ import { aliasForm, isObject, pageForm, trackForm, whoForm } from './forms.js';
 import { group, renew, user, uuid } from './identity.js';
 import { createMunchkin } from './munchkin.js';
 import { createOutbox } from './outbox.js';
-import { isBuffered, pageOf } from './page.js';
+import { here, isBuffered, pageOf } from './page.js';
 
 const TOP_LEVEL = ['anonymousId', 'messageId', 'timestamp', 'userId']; // options that stand for fields of the message
+const CALLS = ['page', 'screen', 'pageview', 'track', 'identify', 'group', 'alias', 'reset'];
 const NO_EFFECT = ['addSourceMiddleware', 'addIntegrationMiddleware', 'addDestinationMiddleware', 'register', 'deregister', 'use'];
 const TIMEOUT = 300; // ms after which a call's callback is called
 
@@ -19,21 +20,13 @@ export function createClient(base) {
     let page; // of the stub's call that is being repeated
     let outbox; // none before load()
     let munchkin;
-    const early = []; // messages of calls before load()
+    const early = []; // calls before load(), as the stubs queue them: nothing is kept or sent of a visitor before it
 
     emitter(analytics);
 
     /* Never what a message says: only its type, counts and statuses. */
     const warn = (text) => console.warn('marketo.js: ' + text);
     const log = (text) => debugging && console.log('marketo.js: ' + text);
-
-    function post(message) {
-        if (outbox) {
-            (munchkin || outbox).add(message);
-        } else {
-            early.push(message);
-        }
-    }
 
     function contextOf(options) {
         const context = { page: page || pageOf(), library: { name: 'marketo.js', version: VERSION } };
@@ -57,7 +50,7 @@ export function createClient(base) {
         message.context = contextOf(options);
         message.integrations = Object.assign({}, settings.integrations, options.integrations);
         try {
-            post(JSON.parse(JSON.stringify(message))); // what it holds may change after the call
+            (munchkin || outbox).add(JSON.parse(JSON.stringify(message))); // what it holds may change after the call
             log(type);
         } catch (_) {
             warn(`a ${type} could not be written as JSON and was not sent`);
@@ -158,13 +151,23 @@ export function createClient(base) {
             } else if (settings.munchkin) {
                 warn('munchkin needs munchkinId');
             }
-            early.forEach(post);
+            early.splice(0).forEach(analytics.repeat);
             return analytics.emit('initialize', settings, options).emit('ready');
         },
     });
     const flush = () => outbox && outbox.flush();
     analytics.trackLink = analytics.trackClick = tracker(analytics, flush, 'click');
     analytics.trackForm = analytics.trackSubmit = tracker(analytics, flush, 'submit');
+    CALLS.forEach((name) => {
+        const act = analytics[name];
+        analytics[name] = (...given) => {
+            if (outbox || (name === 'group' && !given.length)) {
+                return act(...given);
+            }
+            early.push([name, ...given, here()]);
+            return analytics;
+        };
+    });
     NO_EFFECT.forEach((name) => {
         analytics[name] = () => {
             warn(name + ' has no effect');

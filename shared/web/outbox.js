@@ -46,7 +46,7 @@ export function createOutbox({ url, writeKey, warn, log }) {
 
     function load(name) {
         const box = parse(local.get(name || key));
-        return box && Array.isArray(box.q) ? box : { s: 0, q: [] };
+        return box && Array.isArray(box.q) ? { s: box.s, q: box.q.filter((item) => item && item.m) } : { s: 0, q: [] };
     }
 
     function save(items, seen) {

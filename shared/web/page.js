@@ -1,10 +1,10 @@
 /* What is told about the page: path, referrer, search, title, url. */
 
 /* The address at the time of the call, as the snippet's stubs keep it ("bpc", buffered page context). */
-function here() {
+export function here() {
     const canonical = document.querySelector('link[rel=canonical]');
     return {
-        c: canonical && canonical.getAttribute('href'), p: location.pathname, u: location.href, s: location.search,
+        __t: 'bpc', c: canonical && canonical.getAttribute('href'), p: location.pathname, u: location.href, s: location.search,
         t: document.title, r: document.referrer,
     };
 }

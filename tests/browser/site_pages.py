@@ -87,6 +87,7 @@ class Site:
         self.server, self.sandbox = server, sandbox
         self.root = os.path.join(server.directory, "www")
         self.url = "http://127.0.0.1:%d" % server.port
+        server.text["httpd"] += "AddType text/html .html\nAddType text/javascript .js\n"  # it knows no types otherwise
         self.write("/next.html", page_text(title="Next"))
         self.write("/munchkin.js", MUNCHKIN)
 

@@ -46,6 +46,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        pass  # a page that goes cuts its connections off
+
+
 class Stand:
     def __init__(self, out):
         with open(os.path.join(out, "build", "generated", "web", "marketo.js"), encoding="utf-8") as file:
@@ -56,7 +61,7 @@ class Stand:
         self.text = b'{"success":true}'
         self.hold = threading.Event()
         self.hold.set()  # cleared: answers wait
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self.server = _Server(("127.0.0.1", 0), _Handler)
         self.server.stand = self
         self.port = self.server.server_port
         self.url = "http://127.0.0.1:%d" % self.port

@@ -1,4 +1,5 @@
 """The surface of the classic analytics.js: argument forms, what a message holds, who the visitor is, and where that is kept."""
+import os
 import re
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from site_pages import plain, snippet
 from waiting import wait_until
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 SILENT = plain('data-page="off"')
 
@@ -231,6 +233,14 @@ def test_snippet_options(stand, context):
     assert stand.heard(1)[0]["integrations"] == {"All": False}
 
 
+def test_stubs_of_the_readme(stand, context):
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        head = re.search(r"```html\n(.*?)```", file.read(), re.S).group(1)
+    page = context.page(stand.page("/shop", head=head, body="<script>analytics.track('a').identify('u1');</script>"))
+    assert [m["type"] for m in stand.heard(3)] == ["page", "track", "identify"]
+    assert said_of(stand, page, "analytics.track('b')")[0]["userId"] == "u1"
+
+
 def test_stubs_that_were_kept(stand, context):
     """Code that took `window.analytics` before the script came goes on working with the array."""
     page = context.page(stand.page("/shop", head="<script>window.analytics = []; window.kept = window.analytics;</script>" + plain()))
@@ -241,14 +251,15 @@ def test_stubs_that_were_kept(stand, context):
 
 
 def test_loaded_by_hand(stand, context):
-    """Calls before load() wait for it."""
+    """Calls before load() wait for it: until then nothing is kept of the visitor, who may not have agreed yet."""
     page = context.page(stand.page("/shop", head=plain('data-load="off"')))
-    page.run("void (analytics.track('a').ready(() => { window.isReady = true; }))")
+    page.run("void (analytics.identify('u1', {a: 1}).track('a').reset().ready(() => { window.isReady = true; }))")
+    assert context.cookies() == {} and page.run("localStorage.length") == 0
     page.run("void (analytics.load('site', {debug: true}), analytics.load('other'), analytics.track('b'))")
-    assert [m["event"] for m in stand.heard(2)] == ["a", "b"]
+    assert [(m["type"], m["userId"]) for m in stand.heard(3)] == [("identify", "u1"), ("track", "u1"), ("track", None)]
     assert stand.bodies[0]["writeKey"] == "site"
     assert page.run("isReady")
-    assert page.said()[0] == "log: marketo.js: track"
+    assert page.said()[0] == "log: marketo.js: identify"
 
 
 def test_element_of_that_name(stand, context):

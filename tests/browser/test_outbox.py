@@ -183,7 +183,7 @@ def test_list_of_a_dead_page(stand, context, page):
     """One of the pages takes it over; a list whose page lives is left alone, and what is no list goes."""
     now = page.run("Date.now()")
     page.run("void localStorage.setItem('mkto_outbox.broken', 'x')")
-    leave_behind(page, [{"m": event("dead"), "t": 0, "n": 0}], now - 60000)
+    leave_behind(page, [None, {"t": 1}, {"m": event("dead"), "t": 0, "n": 0}], now - 60000)
     leave_behind(page, [{"m": event("alive"), "t": 0, "n": 0}], now, "mkto_outbox.alive")
     context.page(stand.url + "/shop")
     context.page(stand.url + "/shop")

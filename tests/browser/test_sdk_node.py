@@ -67,7 +67,7 @@ def test_retries(site, modules):
     """The courier is away: 503. The client tries again by itself, and nothing arrives twice."""
     site.server.courier = "external"
     site.server.location(timeout="200ms")
-    site.server.announce("MKTO0106")
+    site.server.announce("MKTO0106", "MKTO0130")
     site.start()
     client = program(site, modules, [["track", {"userId": "u1", "event": "Late"}]], maxRetries=20, flushAt=1)
     wait_until(lambda: "MKTO0106" in site.server.read(site.server.log) or site.server.family == "nginx", what="the first try")

@@ -17,7 +17,8 @@ import tempfile
 import time
 import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
 COOKIE = "id:561-HYG-937&token:_mch-marketo.com-1374552656411-90718"
 
 MARKETO_CONF = """\
@@ -44,6 +45,7 @@ error_log {dir}/nginx.log notice;
 events {{ }}
 http {{
     access_log off;
+    include /etc/nginx/mime.types;
     client_body_temp_path {dir}/nginx-body;
     proxy_temp_path {dir}/nginx-proxy;
     fastcgi_temp_path {dir}/nginx-fastcgi;
@@ -56,6 +58,8 @@ http {{
         listen 127.0.0.1:{port};
         root {dir}/www;
         location ^~ /mkto/ {{ marketo; }}
+        location /sandbox/ {{ proxy_pass {sandbox}; }}
+        add_header Content-Security-Policy "default-src 'self'";
     }}
 }}
 """
@@ -73,6 +77,8 @@ LoadModule marketo_module {out}/mod_marketo.so
 
 DocumentRoot {dir}/www
 DirectoryIndex index.html
+Header set Content-Security-Policy "default-src 'self'"
+ProxyPass "/sandbox/" "{sandbox}/sandbox/"
 <Directory {dir}/www>
     Require all granted
 </Directory>
@@ -135,12 +141,14 @@ class Demo:
 
     def prepare(self):
         os.chmod(self.dir, 0o755)
-        for name in ("spool", "www"):
-            os.mkdir(os.path.join(self.dir, name), 0o755)
+        os.mkdir(os.path.join(self.dir, "spool"))
+        www = shutil.copytree(os.path.join(HERE, "site"), os.path.join(self.dir, "www"))
+        os.chmod(www, 0o755)
+        for name in os.listdir(www):
+            os.chmod(os.path.join(www, name), 0o644)
         os.chmod(os.path.join(self.dir, "spool"), 0o700)
         self.own(os.path.join(self.dir, "spool"))
         self.own(self.write("rest.secret", "sandbox-secret\n", 0o600))
-        self.write("www/index.html", "<!doctype html><title>A site</title><h1>A site</h1>\n")
 
     def sandbox(self):
         process = self.start("sandbox", [sys.executable, os.path.join(ROOT, "tests/sandbox/marketo_sandbox.py")],
@@ -150,17 +158,18 @@ class Demo:
 
     def nginx(self):
         port = free_port()
-        conf = self.write("nginx.conf", NGINX_CONF.format(out=self.out, dir=self.dir, port=port,
+        conf = self.write("nginx.conf", NGINX_CONF.format(out=self.out, dir=self.dir, port=port, sandbox=self.marketo,
                                                           user="user %s;" % self.user if self.user else ""))
         return self.server("nginx", ["nginx", "-e", os.path.join(self.dir, "nginx.log"), "-p", self.dir, "-c", conf], port)
 
     def httpd(self):
         port = free_port()
         modules = "/usr/lib/apache2/modules"
-        wanted = ["mpm_event", "authz_core", "dir", "mime"]
+        wanted = ["mpm_event", "authz_core", "dir", "mime", "headers", "proxy", "proxy_http"]
         lines = ["LoadModule %s_module %s/mod_%s.so" % (m, modules, m) for m in wanted]
         lines.append("TypesConfig /etc/mime.types")
-        conf = self.write("httpd.conf", HTTPD_CONF.format(out=self.out, dir=self.dir, port=port, modules="\n".join(lines),
+        conf = self.write("httpd.conf", HTTPD_CONF.format(out=self.out, dir=self.dir, port=port, sandbox=self.marketo,
+                                                          modules="\n".join(lines),
                                                           user="User www-data\nGroup www-data" if self.user else ""))
         return self.server("httpd", ["/usr/sbin/apache2", "-d", self.dir, "-f", conf, "-D", "FOREGROUND"], port)
 
@@ -243,8 +252,8 @@ def show(people, visits, fields):
 def hints(demo, nginx, httpd):
     print("\nTry it")
     print("  sandbox Marketo  %s/          (a page that shows what arrived)" % demo.marketo)
-    print("  nginx            %s/mkto/" % nginx)
-    print("  httpd            %s/mkto/" % httpd)
+    print("  nginx            %s/          (a shop whose pages load marketo.js; its API is below /mkto/)" % nginx)
+    print("  httpd            %s/          (the same shop)" % httpd)
     for url in (nginx, httpd):
         print("\n  curl -d '{\"userId\":\"u1\",\"traits\":{\"email\":\"ada@example.com\",\"firstName\":\"Ada\"}}' "
               "-H 'Content-Type: application/json' %s/mkto/v1/identify" % url)
