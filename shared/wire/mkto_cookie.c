@@ -94,7 +94,9 @@ static bool take_part(struct mkto_slice raw, char *out, size_t max)
         if (raw.len > max || !is_clean(raw.data, raw.len)) {
             return false;
         }
-        memcpy(out, raw.data, raw.len);
+        if (raw.len > 0) {
+            memcpy(out, raw.data, raw.len);
+        }
         out[raw.len] = '\0';
         return true;
     }

@@ -19,16 +19,14 @@ struct mkto_slice mkto_host_name(struct mkto_slice host)
 
 struct mkto_slice mkto_host_port(struct mkto_slice host)
 {
-    const size_t name = mkto_host_name(host).len;
-    struct mkto_slice rest = {host.data + name, host.len - name};
-    if (rest.len > 0 && rest.data[0] == '.') {
-        rest.data++;
-        rest.len--;
+    size_t at = mkto_host_name(host).len;
+    if (at < host.len && host.data[at] == '.') {
+        at++;
     }
-    if (rest.len == 0 || rest.data[0] != ':') {
+    if (at >= host.len || host.data[at] != ':') {
         return MKTO_SLICE_NONE;
     }
-    return (struct mkto_slice){rest.data + 1, rest.len - 1};
+    return (struct mkto_slice){host.data + at + 1, host.len - at - 1};
 }
 
 static bool is_digit(char c)

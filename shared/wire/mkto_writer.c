@@ -31,5 +31,7 @@ void mkto_writer_put_encoded(struct mkto_writer *writer, struct mkto_slice text,
             done = i + 1;
         }
     }
-    mkto_writer_put(writer, (struct mkto_slice){text.data + done, text.len - done});
+    if (done < text.len) {
+        mkto_writer_put(writer, (struct mkto_slice){text.data + done, text.len - done});
+    }
 }
