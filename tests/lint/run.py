@@ -9,6 +9,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import bots  # noqa: E402
 import client  # noqa: E402
 import config_keys  # noqa: E402
 import directives  # noqa: E402
@@ -18,7 +19,7 @@ import tools  # noqa: E402
 import walls  # noqa: E402
 from tree import ROOT, Tree  # noqa: E402
 
-MODULES = (directives, config_keys, messages, walls, texts, client, tools)
+MODULES = (directives, config_keys, messages, walls, texts, client, bots, tools)
 
 
 def main():
