@@ -7,7 +7,7 @@ Runs the layers of `make test` and prints a closing line: how many passed, faile
   asan    the same, built with ASan and UBSan
   asan-e2e the e2e tests over nginx and httpd (event), with that build
   valgrind the unit programs under memcheck
-  sandbox the sandbox Marketo's own tests
+  sandbox the sandbox Marketo's own tests, and our writers against those of others (tests/fuzz)
   e2e     pytest over real nginx and httpd (event, worker, prefork)
   browser pytest: marketo.js and published tracking clients, in Chromium and Node, over nginx and httpd (event)
   fault   pytest: kill -9, SIGSTOP, full disk, Marketo away
@@ -170,8 +170,8 @@ def run_valgrind(layer, out, _jobs):
                   env={"MKTO_VALGRIND": "1"})
 
 
-def run_sandbox(layer, _out, _jobs):
-    pytest(layer, "tests/sandbox")
+def run_sandbox(layer, out, _jobs):
+    pytest(layer, "tests/sandbox", "tests/fuzz", env={"MKTO_OUT": out})
 
 
 def run_e2e(layer, out, _jobs):

@@ -433,6 +433,14 @@ static int run(struct parse *parse)
     yajl_status status =
         yajl_parse(parse->yajl, (const unsigned char *)parse->text.data, parse->text.len);
     bool at_end = status == yajl_status_ok;
+    if (at_end && parse->root != NULL && parse->depth == 0) {
+        /* yajl would let the beginning of another token pass: the last byte of `{}"` */
+        size_t at = bad_token(parse, 0, NEXT_TOKEN);
+        return at == parse->text.len
+                   ? 0
+                   : mkto_error_set(parse->err, "text after the end of the JSON value at byte %zu",
+                                    at);
+    }
     if (at_end) {
         status = yajl_complete_parse(parse->yajl);
     }

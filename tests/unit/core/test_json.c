@@ -156,6 +156,9 @@ static void test_syntax(void **state)
     refused("[1]x", "text after the end of the JSON value at byte 3");
     refused("[1] [2]", "text after the end of the JSON value at byte 4");
     refused("{} ,", "text after the end of the JSON value at byte 3");
+    refused("{}\"", "text after the end of the JSON value at byte 2");
+    refused("{} tru", "text after the end of the JSON value at byte 3");
+    refused("1 -", "text after the end of the JSON value at byte 2");
     refused("1 2", "text after the end of the JSON value at byte 2");
     refused("[1.]", "malformed number, a digit is required after the decimal point at byte 3");
     refused("[-x]", "malformed number, a digit is required after the minus sign at byte 2");
