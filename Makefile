@@ -1,7 +1,7 @@
 # Two commands matter: `make run` shows it at work, `make test` proves it. `make help` lists the rest.
 .POSIX:
 .SUFFIXES:
-.PHONY: all build deps run test bench install clean help unit e2e browser fault lint asan asan-e2e valgrind test-deps fuzz crash soak
+.PHONY: all build deps run test bench install clean help unit e2e browser fault lint asan asan-e2e valgrind test-deps fuzz coverage crash soak
 
 OUT = out
 BUILD = $(OUT)/build
@@ -38,6 +38,9 @@ bench: test-deps build ## measure against the servers' own numbers, in one run
 FUZZ_SECONDS = 60
 fuzz: test-deps ## give each fuzz target FUZZ_SECONDS (60) of libFuzzer, from its corpus
 	@$(PYTHON) tests/fuzz/run.py --out $(OUT) --jobs $(JOBS) --seconds $(FUZZ_SECONDS)
+
+coverage: test-deps ## line coverage of shared/, file by file; fails under the floor
+	@$(PYTHON) tests/coverage.py --out $(OUT) --jobs $(JOBS)
 
 KILLS = 1000
 crash: test-deps build ## kill -9 of everything at random moments under load, KILLS times (1000), then the audit
