@@ -1,7 +1,7 @@
 # Two commands matter: `make run` shows it at work, `make test` proves it. `make help` lists the rest.
 .POSIX:
 .SUFFIXES:
-.PHONY: all build deps run test bench install clean help unit e2e browser fault lint asan asan-e2e valgrind test-deps fuzz coverage crash soak
+.PHONY: all build deps run test bench install clean help unit e2e browser fault lint asan asan-e2e tsan valgrind test-deps fuzz coverage crash soak
 
 OUT = out
 BUILD = $(OUT)/build
@@ -29,7 +29,7 @@ test-deps:
 test: test-deps ## build and run every test: unit, end to end, browser, fault, sanitizers, valgrind, lint
 	@$(PYTHON) tests/run.py --out $(OUT) --jobs $(JOBS)
 
-unit e2e browser fault lint asan asan-e2e valgrind: test-deps ## one layer of `make test`
+unit e2e browser fault lint asan asan-e2e tsan valgrind: test-deps ## one layer of `make test`
 	@$(PYTHON) tests/run.py --out $(OUT) --jobs $(JOBS) $@
 
 bench: test-deps build ## measure against the servers' own numbers, in one run

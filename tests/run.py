@@ -6,6 +6,7 @@ Runs the layers of `make test` and prints a closing line: how many passed, faile
   unit    cmocka programs, and the corpus of each fuzz target (tests/fuzz)
   asan    the same, built with ASan and UBSan
   asan-e2e the e2e tests over nginx and httpd (event), with that build
+  tsan    the programs of threads (tests/threads) under ThreadSanitizer
   valgrind the unit programs under memcheck
   sandbox the sandbox Marketo's own tests, and our writers against those of others (tests/fuzz)
   e2e     pytest over real nginx and httpd (event, worker, prefork)
@@ -31,6 +32,7 @@ import xml.etree.ElementTree as ET
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--color=no"]
+TSAN_ROUNDS = 5  # threads meet in another order each time
 WORKERS = ["-n", "4", "--dist", "loadfile"]  # most tests wait for something: more of them than cores
 
 
@@ -101,7 +103,8 @@ def build(layer, directory, jobs, *options, env=None):
 
 
 def programs(directory):
-    return sorted(p for p in glob.glob(os.path.join(directory, "build", "tests", "unit", "test_*")) if os.access(p, os.X_OK))
+    found = [p for room in ("unit", "threads") for p in glob.glob(os.path.join(directory, "build", "tests", room, "test_*"))]
+    return sorted(p for p in found if os.access(p, os.X_OK))
 
 
 def unit_programs(layer, directory, prefix=(), env=None):
@@ -164,6 +167,16 @@ def run_asan_e2e(layer, out, _jobs):
                                               "MKTO_SERVERS": "nginx,httpd-event"})
 
 
+def run_tsan(layer, out, jobs):
+    tree = os.path.join(out, "tsan", "build")
+    built = (layer.run(["cmake", "-S", ROOT, "-B", tree, "-DMARKETO_SANITIZE=thread"]) == 0
+             and layer.run(["cmake", "--build", tree, "-j%d" % jobs, "--target", "test_link_threads"]) == 0)
+    if layer.check("TSan build", built):
+        for number in range(TSAN_ROUNDS):
+            code = layer.run([os.path.join(tree, "tests", "threads", "test_link_threads")], timeout=300)
+            layer.check("test_link_threads under TSan, round %d, ended with %d" % (number, code), code == 0)
+
+
 def run_valgrind(layer, out, _jobs):
     unit_programs(layer, out, ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full",
                                "--errors-for-leak-kinds=definite", "--child-silent-after-fork=yes"],
@@ -201,8 +214,8 @@ def run_lint(layer, out, _jobs):
 
 
 LAYERS = {"build": run_build, "e2e": run_e2e, "browser": run_browser, "fault": run_fault, "asan-e2e": run_asan_e2e,
-          "sandbox": run_sandbox, "asan": run_asan, "valgrind": run_valgrind, "unit": run_unit, "lint": run_lint}
-BUSY = ("asan", "valgrind", "unit", "lint")  # these compute; the others wait. Each in the order in which they begin
+          "sandbox": run_sandbox, "asan": run_asan, "tsan": run_tsan, "valgrind": run_valgrind, "unit": run_unit, "lint": run_lint}
+BUSY = ("asan", "tsan", "valgrind", "unit", "lint")  # these compute; the others wait. Each in the order in which they begin
 NEEDS = {"asan-e2e": "asan"}
 
 
