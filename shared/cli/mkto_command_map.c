@@ -8,6 +8,8 @@
 #include "mkto_option.h"
 #include "mkto_preview.h"
 
+#define BROWSER_AGENT "Mozilla/5.0" /* no program's */
+
 /* The options as they were given. */
 struct request {
     const char *config;
@@ -19,7 +21,9 @@ struct request {
     const char *address;
     const char *agent;
     const char *now;
+    const char *email;
     bool browser;
+    bool foreign;
 };
 
 /* A run of the command. */
@@ -106,12 +110,21 @@ static void set_envelope(struct mapping *m, const struct request *given)
     struct mkto_envelope *envelope = &m->envelope;
 
     envelope->flags = MKTO_ENVELOPE_HTTPS;
-    envelope->flags |= given->browser ? MKTO_ENVELOPE_BROWSER : MKTO_ENVELOPE_KEYED;
+    if (given->browser || given->foreign) {
+        envelope->flags |= MKTO_ENVELOPE_BROWSER;
+        envelope->flags |= given->foreign ? 0 : MKTO_ENVELOPE_OWN;
+        envelope->user_agent = MKTO_SLICE_LIT(BROWSER_AGENT);
+    } else {
+        envelope->flags |= MKTO_ENVELOPE_KEYED;
+    }
     envelope->received_ms = m->preview.now_ms;
     envelope->subscription = mkto_slice_str(m->preview.subscription->name);
     envelope->host = mkto_slice_str(given->host);
     envelope->remote_addr = mkto_slice_str(given->address);
-    envelope->user_agent = mkto_slice_str(given->agent);
+    envelope->email = mkto_slice_str(given->email);
+    if (given->agent != NULL) {
+        envelope->user_agent = mkto_slice_str(given->agent);
+    }
 }
 
 static int set_up(struct mapping *m, const struct request *given)
@@ -247,6 +260,8 @@ static int run(const struct mkto_command *self, int argc, char **argv, apr_pool_
         {"address", "IP", "the visitor's address", &given.address, NULL},
         {"user-agent", "TEXT", "the visitor's User-Agent header", &given.agent, NULL},
         {"browser", NULL, "as an anonymous browser's, not a keyed source's", NULL, &given.browser},
+        {"foreign", NULL, "as --browser, from a page of another host", NULL, &given.foreign},
+        {"email", "EMAIL", "what marketo_email says of the visitor", &given.email, NULL},
         {"wire", NULL, "print the HTTP requests", NULL, &mapping.preview.wire},
         {"json", NULL, "with --wire: a JSON line for each request", NULL, &mapping.preview.json},
         {"now", "MS", "time of receipt, ms since 1970; default the clock's", &given.now, NULL},

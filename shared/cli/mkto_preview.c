@@ -36,6 +36,20 @@ static void add_headers(struct mkto_note *note, const struct mkto_http_request *
     mkto_note_add(note, "headers", &headers);
 }
 
+/* What a rule keeps back, with the key of marketo.conf that says so. */
+static void add_withheld(struct mkto_note *note, const struct mkto_withheld *first,
+                         apr_pool_t *pool)
+{
+    struct mkto_note names = mkto_note_object(pool);
+
+    for (const struct mkto_withheld *each = first; each != NULL; each = each->next) {
+        mkto_note_text(&names, each->name, each->rule);
+    }
+    if (first != NULL) {
+        mkto_note_add(note, "withheld", &names);
+    }
+}
+
 /* ---- deliveries ---- */
 
 static void print_lead(const struct mkto_delivery *delivery, apr_pool_t *pool)
@@ -58,6 +72,7 @@ static void print_lead(const struct mkto_delivery *delivery, apr_pool_t *pool)
         add_field(&fields, &lead->fields[i], delivery->api, pool);
     }
     mkto_note_add(&note, "fields", &fields);
+    add_withheld(&note, delivery->withheld, pool);
     if (delivery->dropped > 0) {
         mkto_note_number(&note, "dropped", delivery->dropped);
     }

@@ -224,6 +224,7 @@ static void subscription_lines(FILE *out, const struct mkto_json *subscription)
     each_line(out, mkto_json_get(subscription, "errors"), error_line);
     counts_line(out, "  dead", mkto_json_get(subscription, "dead_by_reason"));
     counts_line(out, "  filtered", mkto_json_get(subscription, "filtered_by_reason"));
+    counts_line(out, "  withheld", mkto_json_get(subscription, "withheld_by_rule"));
     refused_line(out, mkto_json_get(subscription, "refused_fields"));
 }
 

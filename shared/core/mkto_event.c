@@ -288,7 +288,8 @@ int mkto_event_build(const struct mkto_envelope *envelope, enum mkto_call call,
         return mkto_event_refuse(fault, MKTO_ANSWER_BAD_REQUEST, "the event must be an object");
     }
     struct mkto_event *made = apr_palloc(pool, sizeof(*made));
-    *made = (struct mkto_event){.call = call, .envelope = envelope, .root = root};
+    *made =
+        (struct mkto_event){.call = call, .envelope = envelope, .root = root, .defaults = defaults};
     if (take_members(call, root, made, fault) != 0) {
         return -1;
     }

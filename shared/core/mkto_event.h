@@ -23,6 +23,7 @@ struct mkto_event {
     enum mkto_call call;
     const struct mkto_envelope *envelope;
     const struct mkto_json *root;
+    const struct mkto_json *defaults; /* what the batch says for all of its events, or NULL */
     struct mkto_slice
         user_id; /* numbers are taken as their text; empty strings and null are absent */
     struct mkto_slice anonymous_id; /* anonymousId, else sessionId */

@@ -105,9 +105,10 @@ int mkto_event_read_batch(const struct mkto_envelope *envelope, struct mkto_even
     const struct mkto_json none = {.type = MKTO_JSON_ARRAY};
     struct mkto_json *batch = NULL;
     const struct mkto_json *list = &none;
-    struct mkto_json shared_members = {.type = MKTO_JSON_OBJECT};
+    struct mkto_json *shared_members = apr_pcalloc(pool, sizeof(*shared_members));
+    shared_members->type = MKTO_JSON_OBJECT;
     if (read_list(envelope, &batch, &list, fault, pool) != 0 ||
-        read_defaults(batch, &shared_members, defaults, fault, pool) != 0) {
+        read_defaults(batch, shared_members, defaults, fault, pool) != 0) {
         return -1;
     }
     struct mkto_event_item *made = apr_pcalloc(pool, list->count * sizeof(*made));
@@ -115,7 +116,7 @@ int mkto_event_read_batch(const struct mkto_envelope *envelope, struct mkto_even
     for (struct mkto_json *node = list->first; node != NULL; node = node->next, index++) {
         struct mkto_event_fault why;
         made[index].batch = batch;
-        if (read_item(envelope, node, &shared_members, &made[index], &why, pool) != 0) {
+        if (read_item(envelope, node, shared_members, &made[index], &why, pool) != 0) {
             made[index].event = NULL;
             made[index].fault = item_fault(&why, index, pool);
         }

@@ -2,6 +2,7 @@
 
 #include "mkto_map_filter.h"
 #include "mkto_map_lead.h"
+#include "mkto_map_rule.h"
 #include "mkto_map_visit.h"
 
 static void filter(struct mkto_delivery *delivery, const char *reason, const char *detail)
@@ -23,6 +24,9 @@ static void decide(const struct mkto_event *event, const struct mkto_subscriptio
     }
     if (mkto_map_filter_bundled(event)) {
         filter(delivery, "bundled", "_metadata.bundled: Marketo runs in the page itself");
+        return;
+    }
+    if (!mkto_map_rule_event(event, subscription, delivery)) {
         return;
     }
     switch (event->call) {

@@ -49,21 +49,32 @@ enum mkto_delivery_kind {
     MKTO_DELIVERY_FILTERED, /* must not be delivered, or means nothing to Marketo */
 };
 
+/* A trait or field that is not sent, and the key of marketo.conf that says so: "fields_deny",
+ * "fields_allow", "fields_protected". */
+struct mkto_withheld {
+    const char *name;
+    const char *rule;
+    const struct mkto_withheld *next;
+};
+
 /*
- * Stable words. Rejected: no_email (an identify without an email, and for SOAP without a cookie of
- * the visitor's own), no_page (nothing tells the host), no_identity (a visit of which only an email
- * is known). Filtered: integrations (switched off), bundled (Munchkin runs in the page itself),
- * alias, no_company (a group without a Company field). A lead of a group may have no email: then
- * only its cookie, given or made, tells who it is.
+ * Stable words. Rejected: identify (forbidden: see `identify` of the config), no_email (an identify
+ * without an email, and for SOAP without a cookie of the visitor's own), no_page (nothing tells the
+ * host), no_identity (a visit of which only an email is known). Filtered: integrations (switched
+ * off), bundled (Munchkin runs in the page itself), alias, no_company (a group without a Company
+ * field), bot, events_deny, events_allow. A lead of a group may have no email: then only its
+ * cookie, given or made, tells who it is.
  */
 struct mkto_delivery {
     enum mkto_delivery_kind kind;
+    bool forbidden;          /* kind REJECTED: the sender may not, whatever he sends */
     enum mkto_api api;       /* of a lead: REST or SOAP; of a visit: MUNCHKIN */
     struct mkto_lead lead;   /* kind LEAD */
     struct mkto_visit visit; /* kind VISIT */
     const char *reason;      /* kinds REJECTED and FILTERED: static word */
     const char *detail;      /* one sentence for a person; no personal data */
     unsigned dropped;        /* traits that were left out: objects, arrays, no name, over a limit */
+    const struct mkto_withheld *withheld; /* kind LEAD: what a rule keeps back; NULL: nothing */
 };
 
 /* What an event becomes in this subscription through that API: exactly one delivery. */

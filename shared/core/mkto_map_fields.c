@@ -2,7 +2,7 @@
 
 #include <apr_strings.h>
 
-#include "mkto_map.h"
+#include "mkto_map_rule.h"
 #include "mkto_map_text.h"
 #include "mkto_names.h"
 
@@ -36,12 +36,41 @@ static struct mkto_map_entry *add(struct mkto_map_fields *fields)
     return &fields->entries[fields->count++];
 }
 
+void mkto_map_fields_withhold(struct mkto_map_fields *fields, struct mkto_slice name,
+                              const char *rule)
+{
+    for (const struct mkto_withheld *each = fields->withheld; each != NULL; each = each->next) {
+        if (mkto_slice_is(name, each->name)) {
+            return;
+        }
+    }
+    struct mkto_withheld *added = apr_palloc(fields->pool, sizeof(*added));
+    added->name = apr_pstrmemdup(fields->pool, name.data, name.len);
+    added->rule = rule;
+    added->next = fields->withheld;
+    fields->withheld = added;
+}
+
+/* false: a rule keeps the field back. */
+static bool permits(struct mkto_map_fields *fields, const char *name)
+{
+    const char *rule =
+        mkto_map_rule_field(fields->subscription, fields->keyed, fields->listed, name);
+    if (rule != NULL) {
+        mkto_map_fields_withhold(fields, mkto_slice_str(name), rule);
+    }
+    return rule == NULL;
+}
+
 void mkto_map_fields_put(struct mkto_map_fields *fields, const char *name, const char *value,
                          enum mkto_field_kind kind, enum mkto_map_rank rank)
 {
     if (name == NULL || value == NULL || strlen(value) > MKTO_MAP_VALUE_MAX ||
         strcmp(name, mkto_names_standard("Email", fields->api)) == 0) {
         fields->dropped++;
+        return;
+    }
+    if (fields->ruled && !permits(fields, name)) {
         return;
     }
     struct mkto_map_entry *entry = find(fields, name);

@@ -10,6 +10,7 @@
 #include "mkto_config.h"
 #include "mkto_json.h"
 #include "mkto_lead.h"
+#include "mkto_map.h"
 
 /* Where a value comes from; a later one replaces an earlier one unless that has the higher rank. */
 enum mkto_map_rank {
@@ -33,9 +34,18 @@ struct mkto_map_fields {
     size_t count;
     size_t room;
     unsigned dropped;
+    bool ruled;  /* rules hold for the names */
+    bool keyed;  /* the event came with a write key */
+    bool listed; /* fields_allow names the trait that is being put */
+    const struct mkto_withheld *withheld;
 };
 
-/* Takes a value under a name; NULL for either, Email, and what is over a limit count as dropped. */
+/* Notes that a rule keeps a trait or field back. Once for each name. */
+void mkto_map_fields_withhold(struct mkto_map_fields *fields, struct mkto_slice name,
+                              const char *rule);
+
+/* Takes a value under a name, unless a rule keeps that back; NULL for either, Email, and what is
+ * over a limit count as dropped. */
 void mkto_map_fields_put(struct mkto_map_fields *fields, const char *name, const char *value,
                          enum mkto_field_kind kind, enum mkto_map_rank rank);
 

@@ -40,12 +40,6 @@ const char *mkto_map_made_token(const struct mkto_subscription *subscription, st
     return apr_pstrdup(pool, token);
 }
 
-static const char *own_id(const struct mkto_map_identity *identity,
-                          const struct mkto_subscription *subscription)
-{
-    return identity->own.id[0] == '\0' ? subscription->munchkin_id : identity->own.id;
-}
-
 static size_t format(const char *munchkin_id, const char *token, char cookie[MKTO_COOKIE_MAX])
 {
     return mkto_cookie_format(munchkin_id == NULL ? "" : munchkin_id, token, cookie,
@@ -72,7 +66,7 @@ void mkto_map_identity_find(const struct mkto_event *event,
     char cookie[MKTO_COOKIE_MAX];
     identity->made = false;
     identity->found = mkto_event_cookie(event, &identity->own) &&
-                      format(own_id(identity, subscription), identity->own.token, cookie) > 0;
+                      format(subscription->munchkin_id, identity->own.token, cookie) > 0;
     if (identity->found) {
         return;
     }
@@ -92,7 +86,9 @@ const char *mkto_map_identity_cookie(const struct mkto_map_identity *identity,
                                      const struct mkto_subscription *subscription, apr_pool_t *pool)
 {
     char cookie[MKTO_COOKIE_MAX];
-    const char *id = identity->made ? subscription->munchkin_id : own_id(identity, subscription);
-    format(id, mkto_map_identity_token(identity, subscription, pool), cookie);
+    /* The token alone tells who it is; a cookie of another subscription gets our id, as Munchkin
+     * 164 does it. */
+    format(subscription->munchkin_id, mkto_map_identity_token(identity, subscription, pool),
+           cookie);
     return apr_pstrdup(pool, cookie);
 }

@@ -4,6 +4,7 @@
 
 #include "mkto_map_fields.h"
 #include "mkto_map_identity.h"
+#include "mkto_map_rule.h"
 #include "mkto_map_text.h"
 #include "mkto_names.h"
 
@@ -274,10 +275,24 @@ static const struct reserved *find_reserved(struct mkto_slice key)
     return NULL;
 }
 
+/* false: fields_deny names the trait. */
+static bool permits(struct mkto_map_fields *fields, const struct mkto_json *trait)
+{
+    const enum mkto_map_list list = mkto_map_rule_list(fields->subscription, trait->key);
+    fields->listed = list == MKTO_MAP_LISTED;
+    if (list == MKTO_MAP_DENIED) {
+        mkto_map_fields_withhold(fields, trait->key, "fields_deny");
+    }
+    return list != MKTO_MAP_DENIED;
+}
+
 /* A row of [fields] goes before all, but an object is looked into all the same. */
 static void put_trait(struct mkto_map_fields *fields, const struct mkto_event *event,
                       const struct mkto_json *trait)
 {
+    if (fields->ruled && !permits(fields, trait)) {
+        return;
+    }
     const struct reserved *word = find_reserved(trait->key);
     const struct mkto_config_field *row = mkto_config_field(fields->subscription, trait->key);
     bool container = trait->type == MKTO_JSON_OBJECT || trait->type == MKTO_JSON_ARRAY;
@@ -325,16 +340,22 @@ static void put_identity(const struct mkto_event *event,
     }
 }
 
-static struct mkto_map_fields begin(const struct mkto_subscription *subscription,
+static struct mkto_map_fields begin(const struct mkto_event *event,
+                                    const struct mkto_subscription *subscription,
                                     const struct mkto_delivery *delivery, apr_pool_t *pool)
 {
     return (struct mkto_map_fields){
-        .api = delivery->api, .subscription = subscription, .pool = pool};
+        .api = delivery->api,
+        .subscription = subscription,
+        .ruled = mkto_map_rule_any(event, subscription),
+        .keyed = (event->envelope->flags & (uint32_t)MKTO_ENVELOPE_KEYED) != 0,
+        .pool = pool};
 }
 
 static void end(struct mkto_map_fields *fields, struct mkto_delivery *delivery)
 {
     delivery->dropped = fields->dropped;
+    delivery->withheld = fields->withheld;
     mkto_map_fields_end(fields, &delivery->lead);
 }
 
@@ -370,12 +391,13 @@ void mkto_map_lead_identify(const struct mkto_event *event,
         return;
     }
     put_identity(event, subscription, lead, pool);
-    struct mkto_map_fields fields = begin(subscription, delivery, pool);
+    struct mkto_map_fields fields = begin(event, subscription, delivery, pool);
     put_traits(&fields, event);
     if (lead->user_id != NULL) {
         const char *name =
             mkto_names_field(MKTO_SLICE_LIT("userId"), delivery->api, subscription, pool);
         if (name != NULL) {
+            fields.listed = true; /* who it is goes with the e-mail */
             mkto_map_fields_put(&fields, apr_pstrdup(pool, name), lead->user_id, MKTO_FIELD_TEXT,
                                 MKTO_MAP_CALL);
         }
@@ -385,6 +407,9 @@ void mkto_map_lead_identify(const struct mkto_event *event,
 
 static void put_group_trait(struct mkto_map_fields *fields, const struct mkto_json *trait)
 {
+    if (fields->ruled && !permits(fields, trait)) {
+        return;
+    }
     if (trait->type == MKTO_JSON_OBJECT && mkto_json_key_like(trait->key, "address")) {
         put_parts(fields, "company.address", billing_parts, COUNT(billing_parts), trait);
     } else {
@@ -396,7 +421,7 @@ void mkto_map_lead_group(const struct mkto_event *event,
                          const struct mkto_subscription *subscription, bool build,
                          struct mkto_delivery *delivery, apr_pool_t *pool)
 {
-    struct mkto_map_fields fields = begin(subscription, delivery, pool);
+    struct mkto_map_fields fields = begin(event, subscription, delivery, pool);
     const struct mkto_json *node = event->traits == NULL ? NULL : event->traits->first;
     for (; node != NULL; node = node->next) {
         put_group_trait(&fields, node);
@@ -406,6 +431,7 @@ void mkto_map_lead_group(const struct mkto_event *event,
         delivery->reason = "no_company";
         delivery->detail = "traits: nothing in them is a Company field in Marketo";
         delivery->dropped = fields.dropped;
+        delivery->withheld = fields.withheld;
         return;
     }
     delivery->kind = MKTO_DELIVERY_LEAD;

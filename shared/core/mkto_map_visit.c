@@ -4,9 +4,11 @@
 #include <apr_strings.h>
 #include <apr_tables.h>
 
+#include "mkto_event_time.h"
 #include "mkto_map_address.h"
 #include "mkto_map_identity.h"
 #include "mkto_munchkin.h"
+#include "mkto_net.h"
 
 #define EVENT_PREFIX "/event/"
 #define SCREEN_PREFIX "/screen"
@@ -189,6 +191,18 @@ static bool is_addr(struct mkto_slice text)
     return true;
 }
 
+/* What was stored before the config said so goes out cut all the same. */
+static const char *network_text(struct mkto_slice addr, apr_pool_t *pool)
+{
+    struct mkto_net net;
+    char text[MKTO_NET_MAX];
+    if (!mkto_net_read(addr, &net)) {
+        return NULL;
+    }
+    mkto_net_format(&net, text);
+    return apr_pstrdup(pool, text);
+}
+
 /* What a sender without a write key says about ip and userAgent does not count: anybody could. */
 static void put_headers(const struct visit *visit, struct mkto_visit *out, apr_pool_t *pool)
 {
@@ -202,7 +216,8 @@ static void put_headers(const struct visit *visit, struct mkto_visit *out, apr_p
         addr = is_addr(own) ? own : addr;
     }
     out->user_agent = header_text(agent, pool);
-    out->remote_addr = header_text(addr, pool);
+    out->remote_addr =
+        visit->subscription->anonymize_ip ? network_text(addr, pool) : header_text(addr, pool);
     out->accept_language = header_text(envelope->accept_language, pool);
     out->dnt = header_text(envelope->dnt, pool);
     out->gpc = header_text(envelope->gpc, pool);
@@ -244,7 +259,8 @@ static void write_down(const struct visit *visit, const struct mkto_map_address 
 {
     *out = (struct mkto_visit){
         .token = mkto_map_identity_token(&visit->identity, visit->subscription, pool),
-        .at_ms = visit->event->envelope->received_ms,
+        .at_ms = mkto_event_time(visit->event),
+        .anonymize = visit->subscription->anonymize_ip,
     };
     mkto_map_address_write(address, out, pool);
     put_headers(visit, out, pool);

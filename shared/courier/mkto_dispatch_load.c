@@ -42,6 +42,16 @@ static void begin_lane(struct mkto_dispatch *dispatch, const struct reading *rea
     mkto_dispatch_ready(dispatch, number);
 }
 
+/* Once an event: one that is tried again was counted. */
+static void count_withheld(struct mkto_dispatch *dispatch, const struct reading *reading)
+{
+    const struct mkto_withheld *each = reading->delivery.withheld;
+
+    for (; each != NULL && !reading->row.has_retry; each = each->next) {
+        mkto_tally_add(&reading->channel->withheld_by, each->rule, 1, mkto_dispatch_wall(dispatch));
+    }
+}
+
 /* Returns the lane, or MKTO_LANE_NONE. */
 static uint32_t into_lane(struct mkto_dispatch *dispatch, const struct reading *reading)
 {
@@ -55,6 +65,7 @@ static uint32_t into_lane(struct mkto_dispatch *dispatch, const struct reading *
         return MKTO_LANE_NONE;
     }
     reading->channel->waiting[reading->kind]++;
+    count_withheld(dispatch, reading);
     return number;
 }
 

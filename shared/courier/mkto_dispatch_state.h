@@ -166,6 +166,7 @@ struct channel {
     struct mkto_refused refused;
     struct counters counters;
     struct mkto_tally filtered_by; /* reason */
+    struct mkto_tally withheld_by; /* traits and fields, by rule */
     struct mkto_tally errors;      /* "rest 606" */
     struct mkto_tally_minute minute;
     uint64_t waiting[MKTO_LANE_KINDS]; /* events in memory */

@@ -139,6 +139,7 @@ static struct mkto_note channel_note(const struct mkto_dispatch *dispatch,
     struct mkto_note counters = counters_of(channel, pool);
     struct mkto_note dead = mkto_reason_note(dispatch->spool, channel->name, pool);
     struct mkto_note filtered = tally_of(&channel->filtered_by, false, pool);
+    struct mkto_note withheld = tally_of(&channel->withheld_by, false, pool);
     struct mkto_note refused = refused_of(&channel->refused, pool);
 
     add_pause(dispatch, &paused, api, &channel->leads);
@@ -155,6 +156,7 @@ static struct mkto_note channel_note(const struct mkto_dispatch *dispatch,
     mkto_note_add(&note, "counters", &counters);
     mkto_note_add(&note, "dead_by_reason", &dead);
     mkto_note_add(&note, "filtered_by_reason", &filtered);
+    mkto_note_add(&note, "withheld_by_rule", &withheld);
     mkto_note_add(&note, "refused_fields", &refused);
     return note;
 }

@@ -42,7 +42,7 @@ static struct mkto_slice encode_item(const struct batch *batch, const struct mkt
 {
     struct mkto_envelope envelope = batch->call->envelope;
     envelope.call = item->call;
-    envelope.body = item->text;
+    envelope.body = mkto_intake_masked(batch->call, item->event, item->text);
     envelope.defaults = batch->defaults;
     envelope.request_id = id;
     uint8_t *out = apr_palloc(batch->call->peer->intake->scratch, mkto_envelope_size(&envelope));
@@ -89,10 +89,7 @@ static void take_item(struct batch *batch, size_t index, const struct mkto_event
         reject(batch, index, item, delivery.reason, delivery.detail);
     } else if (delivery.kind == MKTO_DELIVERY_FILTERED) {
         batch->filtered++;
-        intake->counters.filtered++;
-        mkto_tally_add(&intake->filtered_by, delivery.reason, 1, intake->wall);
-        const struct mkto_intake_fate fate = {"filtered", delivery.reason, NULL, 0, false};
-        mkto_intake_note(batch->call, item->call, item->event, &fate);
+        mkto_intake_filter(batch->call, item->call, item->event, delivery.reason);
     } else {
         store_item(batch, index, item);
     }
@@ -160,6 +157,11 @@ void mkto_intake_batch(struct mkto_intake_call *call)
         mkto_intake_reject(call, MKTO_ANSWER_UNAUTHORIZED, NULL, NULL);
         return;
     }
+    if (!mkto_intake_admit(call, (unsigned)count)) {
+        return;
+    }
+    mkto_intake_mask(call);
+    batch.defaults = mkto_intake_masked(call, NULL, batch.defaults);
     for (size_t i = 0; i < count && !batch.refused; i++) {
         take_item(&batch, i, &items[i]);
     }

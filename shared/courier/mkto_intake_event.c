@@ -19,6 +19,7 @@ void mkto_intake_answer(struct mkto_intake_call *call, enum mkto_answer answer, 
     const struct mkto_due due = {
         .verdict = {.seq = call->frame.seq,
                     .answer = (uint8_t)answer,
+                    .retry_after = call->retry_after,
                     .body = text == NULL ? MKTO_SLICE_NONE
                                          : mkto_intake_body(call->peer->intake, text)},
         .stored = answer == MKTO_ANSWER_STORED,
@@ -36,6 +37,16 @@ void mkto_intake_reject(struct mkto_intake_call *call, enum mkto_answer answer, 
     mkto_tally_add(&intake->rejected_by, word, 1, intake->wall);
     mkto_intake_note(call, call->envelope.call, NULL, &fate);
     mkto_intake_answer(call, answer, text);
+}
+
+void mkto_intake_filter(struct mkto_intake_call *call, enum mkto_call type,
+                        const struct mkto_event *event, const char *reason)
+{
+    struct mkto_intake *intake = call->peer->intake;
+    const struct mkto_intake_fate fate = {"filtered", reason, NULL, 0, false};
+    intake->counters.filtered++;
+    mkto_tally_add(&intake->filtered_by, reason, 1, intake->wall);
+    mkto_intake_note(call, type, event, &fate);
 }
 
 uint64_t mkto_intake_hash(const struct mkto_subscription *subscription, struct mkto_slice id)
@@ -67,8 +78,12 @@ bool mkto_intake_key(struct mkto_intake_call *call, const struct mkto_json *root
 }
 
 /* The bytes to store: as they came, unless something in them is not the web server's to say. */
-static struct mkto_slice bytes_to_store(struct mkto_intake_call *call)
+static struct mkto_slice bytes_to_store(struct mkto_intake_call *call,
+                                        const struct mkto_event *event)
 {
+    const struct mkto_slice body = mkto_intake_masked(call, event, call->envelope.body);
+    call->verbatim = call->verbatim && body.data == call->envelope.body.data;
+    call->envelope.body = body;
     if (call->verbatim) {
         return call->frame.envelope;
     }
@@ -84,7 +99,8 @@ static void store(struct mkto_intake_call *call, const struct mkto_event *event)
         event->message_id.len > 0 ? event->message_id : call->envelope.request_id;
     const uint64_t hash = mkto_intake_hash(call->subscription, id);
     const bool early = call->frame.ack == MKTO_ACK_MEMORY && mkto_intake_early(intake);
-    const enum mkto_stored stored = mkto_intake_store(intake, bytes_to_store(call), hash, early);
+    const enum mkto_stored stored =
+        mkto_intake_store(intake, bytes_to_store(call, event), hash, early);
     const struct mkto_due due = {
         .verdict = {.seq = call->frame.seq,
                     .answer = stored == MKTO_STORED_NOT ? MKTO_ANSWER_FULL : MKTO_ANSWER_STORED},
@@ -111,16 +127,19 @@ static void take_single(struct mkto_intake_call *call)
         mkto_intake_reject(call, MKTO_ANSWER_UNAUTHORIZED, NULL, NULL);
         return;
     }
+    if (!mkto_intake_admit(call, 1)) {
+        return;
+    }
     mkto_map_check(event, call->subscription, call->subscription->api, &delivery, intake->scratch);
     if (delivery.kind == MKTO_DELIVERY_REJECTED) {
-        mkto_intake_reject(call, MKTO_ANSWER_BAD_REQUEST, delivery.reason, delivery.detail);
+        mkto_intake_reject(call,
+                           delivery.forbidden ? MKTO_ANSWER_FORBIDDEN : MKTO_ANSWER_BAD_REQUEST,
+                           delivery.reason, delivery.detail);
     } else if (delivery.kind == MKTO_DELIVERY_FILTERED) {
-        intake->counters.filtered++;
-        mkto_tally_add(&intake->filtered_by, delivery.reason, 1, intake->wall);
-        const struct mkto_intake_fate fate = {"filtered", delivery.reason, NULL, 0, false};
-        mkto_intake_note(call, call->envelope.call, event, &fate);
+        mkto_intake_filter(call, call->envelope.call, event, delivery.reason);
         mkto_intake_answer(call, MKTO_ANSWER_FILTERED, NULL);
     } else {
+        mkto_intake_mask(call);
         store(call, event);
     }
 }

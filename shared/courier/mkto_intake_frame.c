@@ -151,6 +151,25 @@ static void take_event(struct mkto_peer *peer, const struct mkto_frame *frame)
     mkto_intake_event(peer, &event);
 }
 
+/* What the web server kept away counts as what is filtered here. */
+static void take_counts(struct mkto_peer *peer, const struct mkto_frame *frame)
+{
+    struct mkto_intake *intake = peer->intake;
+    struct mkto_error why = MKTO_ERROR_INIT;
+    struct mkto_counts_frame counts;
+    if (mkto_counts_frame_read(frame, &counts, &why) != 0) {
+        refuse_frame(peer, &why);
+        return;
+    }
+    for (int skip = MKTO_SKIP_NONE + 1; skip < MKTO_SKIP_COUNT; skip++) {
+        if (counts.of[skip] > 0) {
+            intake->counters.filtered += counts.of[skip];
+            mkto_tally_add(&intake->filtered_by, mkto_skip_name((enum mkto_skip)skip),
+                           counts.of[skip], intake->wall);
+        }
+    }
+}
+
 static void take_frame(struct mkto_peer *peer, const struct mkto_frame *frame)
 {
     const bool server = peer->role == MKTO_ROLE_EVENTS || peer->role == MKTO_ROLE_PRESENCE;
@@ -158,6 +177,8 @@ static void take_frame(struct mkto_peer *peer, const struct mkto_frame *frame)
         take_hello(peer, frame);
     } else if (server && frame->type == MKTO_FRAME_EVENT) {
         take_event(peer, frame);
+    } else if (server && frame->type == MKTO_FRAME_COUNTS) {
+        take_counts(peer, frame);
     } else if (peer->role == MKTO_ROLE_TOOL && frame->type == MKTO_FRAME_ASK) {
         take_ask(peer, frame);
     } else {

@@ -31,7 +31,7 @@ static uint64_t bucket_of(const struct mkto_intake_call *call)
 }
 
 static bool take(struct mkto_intake_call *call, uint64_t bucket, unsigned rate, unsigned burst,
-                 unsigned count, uint16_t *retry_after)
+                 unsigned count)
 {
     struct mkto_intake *intake = call->peer->intake;
     if (intake->rate == NULL) {
@@ -41,25 +41,38 @@ static bool take(struct mkto_intake_call *call, uint64_t bucket, unsigned rate, 
                                                : mkto_rate_take(intake->rate, bucket, rate, burst,
                                                                 count, intake->now);
     const uint64_t seconds = (wait + 999) / 1000;
-    *retry_after = seconds < UINT16_MAX ? (uint16_t)seconds : UINT16_MAX;
+    call->retry_after = seconds < UINT16_MAX ? (uint16_t)seconds : UINT16_MAX;
     return wait == 0;
 }
 
-bool mkto_intake_admit(struct mkto_intake_call *call, unsigned count, uint16_t *retry_after)
+/* A page view that the web server recorded has nobody who could send it again. */
+static void refuse(struct mkto_intake_call *call)
+{
+    if ((call->envelope.flags & MKTO_ENVELOPE_SERVER) != 0) {
+        mkto_intake_filter(call, call->envelope.call, NULL, "rate");
+        mkto_intake_answer(call, MKTO_ANSWER_FILTERED, NULL);
+    } else {
+        mkto_intake_reject(call, MKTO_ANSWER_RATE_LIMITED, "rate", NULL);
+    }
+}
+
+bool mkto_intake_admit(struct mkto_intake_call *call, unsigned count)
 {
     const struct mkto_subscription *subscription = call->subscription;
     if (subscription->rate == 0 || (call->envelope.flags & MKTO_ENVELOPE_KEYED) != 0) {
         return true;
     }
     const uint64_t bucket = bucket_of(call);
-    return bucket == 0 ||
-           take(call, bucket, subscription->rate, subscription->rate_burst, count, retry_after);
+    if (bucket == 0 || take(call, bucket, subscription->rate, subscription->rate_burst, count)) {
+        return true;
+    }
+    refuse(call);
+    return false;
 }
 
-bool mkto_intake_admit_hash(struct mkto_intake_call *call, uint16_t *retry_after)
+bool mkto_intake_admit_hash(struct mkto_intake_call *call)
 {
     const uint64_t bucket = bucket_of(call);
     return bucket == 0 || (call->envelope.flags & MKTO_ENVELOPE_KEYED) != 0 ||
-           take(call, bucket | HASH_BUCKET, MKTO_INTAKE_HASH_RATE, MKTO_INTAKE_HASH_BURST, 1,
-                retry_after);
+           take(call, bucket | HASH_BUCKET, MKTO_INTAKE_HASH_RATE, MKTO_INTAKE_HASH_BURST, 1);
 }

@@ -9,14 +9,13 @@
 
 #include "mkto_hash.h"
 
-static void answer(struct mkto_intake_call *call, enum mkto_answer answer, const char *text,
-                   uint16_t retry_after)
+static void answer(struct mkto_intake_call *call, enum mkto_answer answer, const char *text)
 {
     struct mkto_intake *intake = call->peer->intake;
     const struct mkto_due due = {
         .verdict = {.seq = call->frame.seq,
                     .answer = (uint8_t)answer,
-                    .retry_after = retry_after,
+                    .retry_after = call->retry_after,
                     .body = text == NULL ? MKTO_SLICE_NONE : mkto_intake_body(intake, text)},
         .aside = true,
     };
@@ -33,12 +32,12 @@ static struct mkto_slice read_email(struct mkto_intake_call *call, const struct 
     if (call->subscription->identify == MKTO_IDENTIFY_TRUSTED &&
         (call->envelope.flags & MKTO_ENVELOPE_KEYED) == 0) {
         answer(call, MKTO_ANSWER_FORBIDDEN,
-               "hash: only for an e-mail that the site vouches for (identify = trusted)", 0);
+               "hash: only for an e-mail that the site vouches for (identify = trusted)");
         return MKTO_SLICE_NONE;
     }
     const struct mkto_slice email = mkto_json_string(mkto_json_get(root, "email"));
     if (email.len == 0 || email.len > MKTO_ENVELOPE_EMAIL_MAX) {
-        answer(call, MKTO_ANSWER_BAD_REQUEST, "email: must be a non-empty string", 0);
+        answer(call, MKTO_ANSWER_BAD_REQUEST, "email: must be a non-empty string");
         return MKTO_SLICE_NONE;
     }
     return email;
@@ -56,7 +55,7 @@ static void give(struct mkto_intake_call *call, struct mkto_slice email)
         if (mkto_intake_may_say(intake, &intake->key_said)) {
             mkto_intake_log(intake, LOG_ERR, "MKTO0207 no hash can be made: %s", err.text);
         }
-        answer(call, MKTO_ANSWER_AWAY, "the private key cannot be read", 0);
+        answer(call, MKTO_ANSWER_AWAY, "the private key cannot be read");
         return;
     }
     mkto_hash_email((struct mkto_slice){key, (size_t)len}, email, hash);
@@ -80,11 +79,11 @@ static bool read_body(struct mkto_intake_call *call, struct mkto_json **root)
         return true;
     }
     if (call->envelope.body.len > MKTO_EVENT_MAX) {
-        answer(call, MKTO_ANSWER_TOO_LARGE, NULL, 0);
+        answer(call, MKTO_ANSWER_TOO_LARGE, NULL);
         return false;
     }
     if (mkto_json_parse(call->envelope.body, root, &err, call->peer->intake->scratch) != 0) {
-        answer(call, MKTO_ANSWER_BAD_REQUEST, err.text, 0);
+        answer(call, MKTO_ANSWER_BAD_REQUEST, err.text);
         return false;
     }
     return true;
@@ -93,9 +92,8 @@ static bool read_body(struct mkto_intake_call *call, struct mkto_json **root)
 void mkto_intake_sign(struct mkto_intake_call *call)
 {
     struct mkto_json *root = NULL;
-    uint16_t retry_after = 0;
     if (call->subscription->munchkin_private_key_file == NULL) {
-        answer(call, MKTO_ANSWER_NOT_FOUND, "hash: munchkin_private_key_file is not set", 0);
+        answer(call, MKTO_ANSWER_NOT_FOUND, "hash: munchkin_private_key_file is not set");
         return;
     }
     if (!read_body(call, &root)) {
@@ -103,11 +101,11 @@ void mkto_intake_sign(struct mkto_intake_call *call)
     }
     (void)mkto_intake_key(call, root);
     if ((call->envelope.flags & (MKTO_ENVELOPE_KEYED | MKTO_ENVELOPE_OWN)) == 0) {
-        answer(call, MKTO_ANSWER_FORBIDDEN, "hash: for pages of this host only", 0);
+        answer(call, MKTO_ANSWER_FORBIDDEN, "hash: for pages of this host only");
         return;
     }
-    if (!mkto_intake_admit_hash(call, &retry_after)) {
-        answer(call, MKTO_ANSWER_RATE_LIMITED, NULL, retry_after);
+    if (!mkto_intake_admit_hash(call)) {
+        answer(call, MKTO_ANSWER_RATE_LIMITED, NULL);
         return;
     }
     const struct mkto_slice email = read_email(call, root);

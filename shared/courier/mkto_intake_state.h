@@ -195,7 +195,8 @@ struct mkto_intake_call {
     struct mkto_peer *peer;
     struct mkto_event_frame frame;
     struct mkto_envelope envelope;
-    bool verbatim; /* the envelope can be stored as it came */
+    bool verbatim;        /* the envelope can be stored as it came */
+    uint16_t retry_after; /* seconds, for the answer; 0: the answer's own */
     const struct mkto_subscription *subscription;
 };
 void mkto_intake_event(struct mkto_peer *peer, const struct mkto_event_frame *frame);
@@ -206,16 +207,25 @@ void mkto_intake_answer(struct mkto_intake_call *call, enum mkto_answer answer, 
 /* As answer, and counted under the reason; NULL: the answer's own word. */
 void mkto_intake_reject(struct mkto_intake_call *call, enum mkto_answer answer, const char *reason,
                         const char *text);
+/* Counted, and told to tails, as kept out on purpose; the answer is the caller's. */
+void mkto_intake_filter(struct mkto_intake_call *call, enum mkto_call type,
+                        const struct mkto_event *event, const char *reason);
 /* The body of an answer that says why. */
 struct mkto_slice mkto_intake_body(struct mkto_intake *intake, const char *text);
 uint64_t mkto_intake_hash(const struct mkto_subscription *subscription, struct mkto_slice id);
 
 /* ---- mkto_intake_rate.c ---- */
-/* So many events without a write key: may they come from that network now? false: too many, with
- * the seconds after which to try again. */
-bool mkto_intake_admit(struct mkto_intake_call *call, unsigned count, uint16_t *retry_after);
-/* The same for hashes, which are fewer. */
-bool mkto_intake_admit_hash(struct mkto_intake_call *call, uint16_t *retry_after);
+/* So many events: may they come from that network now? false: too many, and that was answered. */
+bool mkto_intake_admit(struct mkto_intake_call *call, unsigned count);
+/* The same for hashes, which are fewer; false: nothing is answered, retry_after is set. */
+bool mkto_intake_admit_hash(struct mkto_intake_call *call);
+
+/* ---- mkto_intake_mask.c ---- */
+/* The request's address, as it may be stored. */
+void mkto_intake_mask(struct mkto_intake_call *call);
+/* The text of an event, or what a batch says for all (event NULL), as it may be stored. */
+struct mkto_slice mkto_intake_masked(const struct mkto_intake_call *call,
+                                     const struct mkto_event *event, struct mkto_slice text);
 
 /* ---- mkto_intake_sign.c: MKTO_CALL_HASH ---- */
 void mkto_intake_sign(struct mkto_intake_call *call);

@@ -162,6 +162,20 @@ def test_browser_option(conf):
     assert browser["headers"]["User-Agent"] == "Real/1" and browser["headers"]["X-Forwarded-For"] == "192.0.2.1"
 
 
+def test_what_a_browser_may_do(conf):
+    event = {"type": "identify", "userId": "1", "traits": {"email": "tom@example.com", "leadScore": 9, "city": "Rome"}}
+    keyed = map_one(conf, event, "--api", "rest")
+    assert keyed["fields"] == {"leadScore": 9, "city": "Rome", "userId": "1"} and "withheld" not in keyed
+    browser = map_one(conf, event, "--api", "rest", "--browser")
+    assert browser["fields"] == {"city": "Rome", "userId": "1"}
+    assert browser["withheld"] == {"leadScore": "fields_protected"}
+    foreign = map_one(conf, event, "--foreign", code=1)
+    assert foreign["kind"] == "rejected" and foreign["reason"] == "identify" and "same_origin" in foreign["detail"]
+    assert map_one(conf, event, "--browser", "--email", "ada@example.com")["key"]["email"] == "ada@example.com"
+    assert map_one(conf, event, "--browser", "--user-agent", "Googlebot/2.1 Mozilla/5.0 bot") == {
+        "kind": "filtered", "reason": "bot", "detail": "the user agent is no person's browser"}
+
+
 def test_subscriptions(tmp_path):
     conf = Conf(tmp_path, "[marketo brand-b]", "munchkin_id = AAA-BBB-CCC", "rest_client_id = b",
                 "rest_client_secret_file = /nowhere")

@@ -23,7 +23,8 @@ static int make_pool(void **state)
 {
     (void)state;
     apr_pool_create(&pool, NULL);
-    envelope = (struct mkto_envelope){.received_ms = 1700000000000};
+    envelope = (struct mkto_envelope){.received_ms = 1700000000000,
+                                      .user_agent = MKTO_SLICE_LIT("Mozilla/5.0")};
     subscription = (struct mkto_subscription){.name = "", .munchkin_id = "561-HYG-937"};
     return 0;
 }

@@ -67,6 +67,11 @@ static const char *random_event(void)
                         SOME(contexts, 2));
 }
 
+static const char *const agents[] = {"Mozilla/5.0", "Mozilla/5.0", "Wget/1.21"};
+static const char *const emails[] = {"", "", "tom@example.com"};
+static const char *const names[] = {"company", "E", "phone"};
+static const struct mkto_config_list lists[] = {{NULL, 0}, {names, 1}, {names, 3}};
+
 static void random_surroundings(struct mkto_envelope *own)
 {
     static const enum mkto_call calls[] = {MKTO_CALL_IDENTIFY, MKTO_CALL_TRACK, MKTO_CALL_PAGE,
@@ -74,6 +79,13 @@ static void random_surroundings(struct mkto_envelope *own)
     subscription.host = PICK(hosts);
     *own = (struct mkto_envelope){.call = PICK(calls), .received_ms = 1700000000000};
     own->flags = draw(4) == 0 ? MKTO_ENVELOPE_BROWSER : 0;
+    own->flags |= draw(4) == 0 ? MKTO_ENVELOPE_OWN : 0;
+    own->flags |= draw(4) == 0 ? MKTO_ENVELOPE_KEYED : 0;
+    own->user_agent = mkto_slice_str(PICK(agents));
+    own->email = mkto_slice_str(PICK(emails));
+    subscription.identify = (enum mkto_identify)draw(3);
+    subscription.fields_deny = lists[draw(3)];
+    subscription.events_deny = lists[draw(6) / 4];
     own->host = mkto_slice_str(PICK(headers));
     own->referer = mkto_slice_str(PICK(urls));
     own->cookie = mkto_slice_str(PICK(cookies));

@@ -307,8 +307,8 @@ static void test_given_cookie(void **state)
     } rows[] = {
         {COOKIE, COOKIE},
         {"id:other-id&token:_mch-k6.io-bf2d5c251532b11a405661707033a82",
-         "id:other-id&token:_mch-k6.io-bf2d5c251532b11a405661707033a82"},
-        {"token=_mch-x.org-1-22222&id=ABC", "id:ABC&token:_mch-x.org-1-22222"},
+         "id:561-HYG-937&token:_mch-k6.io-bf2d5c251532b11a405661707033a82"},
+        {"token=_mch-x.org-1-22222&id=ABC", "id:561-HYG-937&token:_mch-x.org-1-22222"},
         {"id%3A561-HYG-937%26token%3A_mch-x.org-1-22222",
          "id:561-HYG-937&token:_mch-x.org-1-22222"},
     };

@@ -283,7 +283,7 @@ struct shot {
     const char *defaults;
     const char *email; /* what marketo_email says */
     const char *address;
-    const char *agent;
+    const char *agent; /* NULL: a browser's */
     const char *cookie;
 };
 
@@ -304,7 +304,7 @@ static inline uint64_t shoot(struct bench *bench, const struct shot *shot)
         .defaults = slice_or_none(shot->defaults),
         .email = slice_or_none(shot->email),
         .remote_addr = slice_or_none(shot->address),
-        .user_agent = slice_or_none(shot->agent),
+        .user_agent = mkto_slice_str(shot->agent != NULL ? shot->agent : "Mozilla/5.0"),
         .cookie = slice_or_none(shot->cookie),
         .body = {shot->body, shot->body_len != 0 ? shot->body_len : strlen(shot->body)},
     };

@@ -123,8 +123,9 @@ static void the_write_key_names_the_source(void **state)
     assert_true(mkto_slice_is(stored.source, "site"));
     const struct mkto_envelope liar = {
         .call = MKTO_CALL_IDENTIFY,
-        .flags = MKTO_ENVELOPE_BROWSER,
+        .flags = MKTO_ENVELOPE_BROWSER | MKTO_ENVELOPE_OWN,
         .received_ms = test_wall,
+        .user_agent = MKTO_SLICE_LIT("Mozilla/5.0"),
         .body = MKTO_SLICE_LIT("{\"userId\":\"b@example.com\"}"),
         .source = MKTO_SLICE_LIT("site"),
     };
