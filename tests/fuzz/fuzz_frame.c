@@ -126,6 +126,26 @@ static int check_greeting(const struct mkto_frame *frame, struct mkto_error *err
     return 0;
 }
 
+/* Rows of reasons that are not known here, and of nothing, are not written again. */
+static int check_counts(const struct mkto_frame *frame, struct mkto_error *err)
+{
+    struct mkto_counts_frame counts;
+    struct mkto_counts_frame again;
+    struct mkto_frame written;
+
+    if (mkto_counts_frame_read(frame, &counts, err) != 0) {
+        return -1;
+    }
+    const size_t len = mkto_counts_frame_write(&counts, NULL);
+    uint8_t *out = malloc(len + 1);
+    HOLDS(out != NULL && len > 0 && mkto_counts_frame_write(&counts, out) == len);
+    HOLDS(mkto_frame_next(out, len, &written, err) == (long)len);
+    HOLDS(mkto_counts_frame_read(&written, &again, err) == 0);
+    HOLDS(memcmp(&counts, &again, sizeof(counts)) == 0);
+    free(out);
+    return 0;
+}
+
 #define READ_AND_WRITE(type, read, write)                                                          \
     do {                                                                                           \
         struct type value;                                                                         \
@@ -147,8 +167,9 @@ static int check_frame(const struct mkto_frame *frame, struct mkto_error *err)
     case MKTO_FRAME_LOG: READ_AND_WRITE(mkto_log_frame, mkto_log_read, mkto_log_write);
     case MKTO_FRAME_ASK: READ_AND_WRITE(mkto_ask, mkto_ask_read, mkto_ask_write);
     case MKTO_FRAME_TELL: READ_AND_WRITE(mkto_tell, mkto_tell_read, mkto_tell_write);
-    default: return 0;
+    case MKTO_FRAME_COUNTS: return check_counts(frame, err);
     }
+    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
