@@ -10,15 +10,18 @@
 #include <unistd.h>
 
 #include "ap_mpm.h"
+#include "http_main.h"
 #include "apr_strings.h"
 
 #include "mkto_spawn.h"
 
+APLOG_USE_MODULE(marketo);
+
 /*
  * The threads that wait drive the connection themselves. One of them, the leader, polls it, without
  * the mutex, and hands out what comes; the others sleep on a semaphore of their own and wake up to
- * their verdict, or to lead. So there is no thread that a stopping child would have to end, and
- * under an MPM without threads the only thread there is always leads.
+ * their verdict, or to lead. So a call needs no other thread than its own, and under an MPM without
+ * threads the only thread there is always leads.
  *
  * The leader writes for all, before it polls. What the others hand in meanwhile goes out together
  * when the next verdicts come: until then the courier was busy with its last commit anyway, and so
@@ -30,7 +33,7 @@
  */
 struct call {
     sem_t woken;
-    bool done;                  /* reply is there; else the semaphore means: lead */
+    bool done;                  /* the verdict is there; else the semaphore means: lead */
     uint64_t since;             /* ms */
     struct call *older, *newer; /* calls that wait */
     struct call *next_woken;
@@ -54,7 +57,11 @@ struct marketo_link {
     uint64_t heard;               /* ms, of the last verdict */
     uint64_t gathers;             /* ms: until then only the leader writes */
     bool complained;              /* about this loss of the courier */
-    int bell;                     /* eventfd that wakes the leader out of poll */
+    struct marketo_flusher *flusher;
+    bool unattended; /* there may be events or counts that nobody waits for */
+    bool flushing;   /* the flusher looks from time to time */
+    uint64_t lost;   /* ms: since when the flusher finds no courier; 0: it does */
+    int bell;        /* eventfd that wakes the leader out of poll */
     _Atomic int stopping;
 };
 
@@ -179,6 +186,23 @@ static void look_for_stop(struct marketo_link *link)
     }
 }
 
+static bool has_reason_to_flush(const struct marketo_link *link, uint64_t now)
+{
+    const struct mkto_client *client = link->socket.client;
+    return mkto_client_background(client) > 0 ||
+           (mkto_client_wants(client, now) & MKTO_WANT_WRITE) != 0 ||
+           mkto_client_deadline(client) != UINT64_MAX;
+}
+
+/* What nobody waits for is left behind: the flusher is to look after it. */
+static void flush_later(struct marketo_link *link, uint64_t now)
+{
+    if (link->unattended && !link->flushing && has_reason_to_flush(link, now)) {
+        link->flushing = true;
+        marketo_flusher_wake(link->flusher);
+    }
+}
+
 /* Polls for everybody until this call has its verdict; then the oldest one that waits leads. */
 static void lead(struct marketo_link *link, struct call *call)
 {
@@ -195,6 +219,8 @@ static void lead(struct marketo_link *link, struct call *call)
     if (next != NULL) {
         next->next_woken = link->woken;
         link->woken = next;
+    } else {
+        flush_later(link, now);
     }
     release(link);
 }
@@ -205,12 +231,19 @@ static void ring(const struct marketo_link *link)
     (void)!write(link->bell, &one, sizeof(one));
 }
 
-static void follow(struct marketo_link *link, struct call *call)
+/* Writes what is new, unless the leader gathers it. */
+static void send_now(struct marketo_link *link, uint64_t now)
 {
-    if (call->since >= link->gathers && marketo_socket_write(&link->socket) &&
-        (marketo_socket_events(&link->socket, call->since) & POLLOUT) != 0) {
+    const bool gathering = link->leader != NULL && now < link->gathers;
+    if (!gathering && marketo_socket_write(&link->socket) &&
+        (marketo_socket_events(&link->socket, now) & POLLOUT) != 0) {
         ring(link); /* the socket is full: the leader waits for room */
     }
+}
+
+static void follow(struct marketo_link *link, struct call *call)
+{
+    send_now(link, call->since);
     release(link);
     while (sem_wait(&call->woken) != 0) {
     }
@@ -260,7 +293,18 @@ static enum mkto_answer admit(struct marketo_link *link, struct call *call,
     return answer;
 }
 
-/* Why the courier does not answer, the first time that it does not. */
+/* Why the courier does not answer. */
+static const char *reason(const struct marketo_link *link, struct mkto_error *err)
+{
+    const struct marketo_socket *sock = &link->socket;
+    if (sock->connect_error != 0 && mkto_spawn_wanted(sock->connect_error, sock->path, err) != 0) {
+        mkto_error_set(err, "nobody listens on %s; is the courier running?", sock->path);
+    }
+    const char *text = err->text[0] != '\0' ? err->text : mkto_client_reason(sock->client);
+    return text[0] != '\0' ? text : "it is connected and silent";
+}
+
+/* The first time that it does not: the reason. */
 static const char *complaint(struct marketo_link *link, apr_pool_t *pool)
 {
     struct mkto_error err = MKTO_ERROR_INIT;
@@ -268,14 +312,7 @@ static const char *complaint(struct marketo_link *link, apr_pool_t *pool)
     pthread_mutex_lock(&link->mutex);
     if (!link->complained && atomic_load(&link->stopping) == STAY) {
         link->complained = true;
-        if (link->socket.connect_error != 0) {
-            const char *path = link->socket.path;
-            if (mkto_spawn_wanted(link->socket.connect_error, path, &err) != 0) {
-                mkto_error_set(&err, "nobody listens on %s; is the courier running?", path);
-            }
-        }
-        text = err.text[0] != '\0' ? err.text : mkto_client_reason(link->socket.client);
-        text = apr_pstrdup(pool, text[0] != '\0' ? text : "it is connected and silent");
+        text = apr_pstrdup(pool, reason(link, &err));
     }
     pthread_mutex_unlock(&link->mutex);
     return text;
@@ -283,7 +320,7 @@ static const char *complaint(struct marketo_link *link, apr_pool_t *pool)
 
 void marketo_link_call(struct marketo_link *link, const struct mkto_event_frame *event,
                        const struct mkto_envelope *envelope, apr_pool_t *pool,
-                       struct marketo_reply *reply)
+                       struct marketo_verdict *verdict)
 {
     struct call call = {.since = marketo_now()};
     sem_init(&call.woken, 0, 0);
@@ -305,21 +342,109 @@ void marketo_link_call(struct marketo_link *link, const struct mkto_event_frame 
         }
     }
     sem_destroy(&call.woken);
-    *reply = (struct marketo_reply){.answer = call.answer, .retry_after = call.retry_after};
+    *verdict = (struct marketo_verdict){.answer = call.answer, .retry_after = call.retry_after};
     if (call.body != NULL) {
-        reply->body =
+        verdict->body =
             (struct mkto_slice){apr_pmemdup(pool, call.body, call.body_len), call.body_len};
         free(call.body);
     }
     if (call.answer == MKTO_ANSWER_AWAY) {
-        reply->complaint = complaint(link, pool);
+        verdict->complaint = complaint(link, pool);
     }
+}
+
+/*
+ * What nobody waits for goes out at once when the connection is there and takes it; who comes by
+ * later reads the verdicts. When nobody comes, the flusher does, and makes the connection that was
+ * not there.
+ */
+static void leave_behind(struct marketo_link *link, uint64_t now)
+{
+    send_now(link, now);
+    link->unattended = true;
+    flush_later(link, now);
+    release(link);
+}
+
+static void come_by(struct marketo_link *link, uint64_t now)
+{
+    pthread_mutex_lock(&link->mutex);
+    if (link->leader == NULL) {
+        marketo_socket_turn(&link->socket, true, now);
+    }
+}
+
+void marketo_link_post(struct marketo_link *link, const struct mkto_event_frame *event,
+                       const struct mkto_envelope *envelope)
+{
+    const uint64_t now = marketo_now();
+    come_by(link, now);
+    mkto_client_submit(link->socket.client, event, envelope, NULL, now); /* counts a refusal */
+    leave_behind(link, now);
+}
+
+void marketo_link_count(struct marketo_link *link, enum mkto_skip skip)
+{
+    const uint64_t now = marketo_now();
+    come_by(link, now);
+    mkto_client_count(link->socket.client, skip, now);
+    leave_behind(link, now);
+}
+
+/* Nobody is there to be told that a page view waits for a courier: the log is, once. */
+static void complain(struct marketo_link *link, uint64_t now)
+{
+    struct mkto_error err = MKTO_ERROR_INIT;
+    if (mkto_client_state_of(link->socket.client) == MKTO_CLIENT_READY) {
+        link->complained = link->complained && link->lost == 0;
+        link->lost = 0;
+    } else if (link->lost == 0) {
+        link->lost = now;
+    } else if (!link->complained && now >= link->lost + MARKETO_LOST &&
+               atomic_load(&link->stopping) == STAY) {
+        link->complained = true;
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf,
+                     "MKTO0106 no answer from the courier: %s", reason(link, &err));
+    }
+}
+
+/* Whether something that nobody waits for has not gone out. */
+static bool is_unsent(const struct marketo_link *link, uint64_t now)
+{
+    const struct mkto_client *client = link->socket.client;
+    return mkto_client_background(client) > 0 &&
+           (mkto_client_state_of(client) != MKTO_CLIENT_READY ||
+            (mkto_client_wants(client, now) & MKTO_WANT_WRITE) != 0);
+}
+
+static int flush(void *data, enum marketo_stage stage)
+{
+    struct marketo_link *link = data;
+    const uint64_t now = marketo_now();
+    pthread_mutex_lock(&link->mutex);
+    if (link->leader == NULL) {
+        marketo_socket_turn(&link->socket, true, now);
+        marketo_socket_write(&link->socket);
+    }
+    complain(link, now);
+    link->flushing = has_reason_to_flush(link, now);
+    link->unattended = link->flushing;
+    const bool more = stage == MARKETO_GOES_ON ? link->flushing : is_unsent(link, now);
+    const bool greets = mkto_client_state_of(link->socket.client) == MKTO_CLIENT_GREETING;
+    if (more && stage == MARKETO_ENDED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, ap_server_conf,
+                     "MKTO0111 a process ended without a courier: %lu page views are lost",
+                     (unsigned long)mkto_client_background(link->socket.client));
+    }
+    release(link);
+    return !more ? -1 : greets ? MARKETO_FLUSH_SOON : MARKETO_FLUSH;
 }
 
 /* What runs here may interrupt anything, so it takes no lock: the process is ending. */
 static apr_status_t end_link(void *data)
 {
     struct marketo_link *link = data;
+    marketo_flusher_stop(link->flusher);
     marketo_socket_close(&link->socket);
     if (link->seat != NULL) {
         marketo_crowd_leave(link->seat);
@@ -329,8 +454,12 @@ static apr_status_t end_link(void *data)
 
 struct marketo_link *marketo_link_create(const struct marketo *marketo, apr_pool_t *pchild)
 {
-    struct marketo_link *link = apr_pcalloc(pchild, sizeof(*link));
-    struct mkto_client_conf conf = {.ctx = link, .answered = on_answer};
+    struct marketo_link *link = calloc(1, sizeof(*link)); /* as the flusher, never freed */
+    struct mkto_client_conf conf = {.answered = on_answer};
+    if (link == NULL || (link->flusher = marketo_flusher_create(flush, link)) == NULL) {
+        return NULL;
+    }
+    conf.ctx = link;
     link->marketo = marketo;
     link->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (link->bell < 0 || pthread_mutex_init(&link->mutex, NULL) != 0 ||

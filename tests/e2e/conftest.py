@@ -99,6 +99,8 @@ class _App(http.server.BaseHTTPRequestHandler):
         self.server.requests.append((self.command, self.path))
         body = b"the application\n"
         self.send_response(200)
+        for item in self.server.answer_headers.items():
+            self.send_header(*item)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -112,7 +114,7 @@ class _App(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def app():
     it = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _App)
-    it.requests = []
+    it.requests, it.answer_headers = [], {}
     it.url = "http://127.0.0.1:%d" % it.server_port
     threading.Thread(target=it.serve_forever, daemon=True).start()
     yield it

@@ -9,7 +9,8 @@ A courier that keeps nothing and does what a test tells it. It speaks shared/wir
     fake.answer(fake.events[0], Answer("stored"))               # later, after SILENT
     fake.hold() / fake.release()                    # stops reading, as a stopped process does
     fake.log(4, "MKTO0301 text")                    # to every presence connection
-    fake.events, fake.hellos                        # what came; event.seq .call .body .fields .authorization .ack .connection
+    fake.events, fake.hellos                        # what came; event.seq .call .body .fields .flags .authorization .ack .connection
+    fake.counts                                     # what the server kept away itself: {"consent": 2}
     fake.wait(3); fake.cut_all(); fake.stop()
 """
 import json
@@ -18,8 +19,8 @@ import socket
 import struct
 import threading
 
-from wire import (ANSWERS, EVENT, HELLO, LOG, PRESENCE, REASONS, REFUSED, VERDICTS, VERSION, WELCOME_FRAME, Broken, Stream,
-                  read_envelope, text)
+from wire import (ANSWERS, COUNTS, EVENT, FLAGS, HELLO, LOG, PRESENCE, REASONS, REFUSED, SKIPS, VERDICTS, VERSION,
+                  WELCOME_FRAME, Broken, Stream, read_envelope, text)
 
 
 class Answer:
@@ -52,6 +53,10 @@ class Event:
     def json(self):
         return json.loads(self.body)
 
+    @property
+    def flags(self):
+        return {name for name, bit in FLAGS.items() if self.fields["flags"] & bit}
+
 
 class FakeCourier:
     """A courier that keeps nothing and does as it is told; see the top of this file."""
@@ -59,6 +64,7 @@ class FakeCourier:
     def __init__(self, path, build=0):
         self.path, self.build = str(path), build
         self.events, self.hellos, self.errors = [], [], []
+        self.counts = {}
         self.rule = lambda event: Answer("stored")
         self.greeting = WELCOME
         self._changed, self._lock = threading.Condition(), threading.Lock()
@@ -113,6 +119,18 @@ class FakeCourier:
             where.append(what)
             self._changed.notify_all()
 
+    def _count(self, reader):
+        with self._changed:
+            for _ in range(reader.take("B")):
+                reason, number = reader.take("BI")
+                self.counts[SKIPS[reason]] = self.counts.get(SKIPS[reason], 0) + number
+            self._changed.notify_all()
+
+    def wait_counts(self, timeout=10, **wanted):
+        """Waits for these numbers of what the server kept away, and for no others."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.counts == wanted, timeout), "%s came" % self.counts
+
     def _cut(self, stream):
         self._streams.pop(stream, None)
         try:
@@ -136,6 +154,9 @@ class FakeCourier:
                 self._reading.wait()
                 kind, reader = stream.read()
                 self._reading.wait()
+                if kind == COUNTS:
+                    self._count(reader)
+                    continue
                 assert kind == EVENT, "frame of type %d" % kind
                 event = Event(stream, reader)
                 self._note(self.events, event)

@@ -102,6 +102,16 @@ def test_unknown_subscription(server):
     assert at(server, "MarketoSubscription") in said
 
 
+@pytest.mark.parametrize("directive", ["MarketoTrackPages On", "MarketoCookie mint"])
+def test_no_subscription_for_pages(server, directive):
+    server.conf.section("marketo a", **server.conf["marketo"])
+    server.conf.section("marketo b", **server.conf["marketo"])
+    del server.conf.sections["marketo"]
+    amend(server, ("MarketoCollect On", directive))
+    said = refused(server, "MarketoSubscription must say which")
+    assert at(server, directive) in said
+
+
 def test_several_subscriptions_and_none_named(server):
     server.conf.section("marketo a", **server.conf["marketo"])
     server.conf.section("marketo b", **server.conf["marketo"])
@@ -190,9 +200,17 @@ COLLECT = "MarketoCollect On\n"
     ('<Location "/x">\n<If true>\n%s</If>\n</Location>\n' % COLLECT, "If"),
     ('<Location "/x">\n<Limit POST>\n%s</Limit>\n</Location>\n' % COLLECT, "Limit"),
 ], ids=["host", "Directory", "Files", "LocationMatch", "Location~", "wildcard", "URL", "If", "Limit"])
-def test_place_of_collect(server, text, where):
-    server.text["httpd"] = text
-    refused(server, "MarketoCollect belongs right into a <Location \"/path/\">", where)
+@pytest.mark.parametrize("name", ["MarketoCollect", "MarketoStatus"])
+def test_place_of_collect(server, text, where, name):
+    server.text["httpd"] = text.replace("MarketoCollect", name)
+    refused(server, name + " belongs right into a <Location \"/path/\">", where)
+
+
+def test_two_in_one_place(server):
+    server.text["httpd"] = '<Location "/x">\nMarketoStatus On\nMarketoCollect On\n</Location>\n'
+    refused(server, "MarketoCollect cannot stand in one <Location> with")
+    server.text["httpd"] = '<Location "/x">\nMarketoStatus On\nMarketoCollect Off\n</Location>\n<Location "/mkto/status">\nMarketoStatus On\n</Location>\n'
+    accepted(server)
 
 
 @pytest.mark.parametrize("text", [
@@ -207,11 +225,71 @@ def test_good_places(server, text):
     accepted(server)
 
 
-@pytest.mark.parametrize("directive", ["MarketoAck disk", "MarketoTimeout 5s", "MarketoMaxBody 5", "MarketoSubscription x"])
+def within(section, directive):
+    return "<%s /x>\n%s\n</%s>\n" % (section, directive, section)
+
+
+@pytest.mark.parametrize("directive", ["MarketoAck disk", "MarketoTimeout 5s", "MarketoMaxBody 5", "MarketoAllowOrigin off"])
 @pytest.mark.parametrize("section", ["Directory", "Files"])
 def test_places_where_it_would_do_nothing(server, directive, section):
-    server.text["httpd"] = "<%s /x>\n%s\n</%s>\n" % (section, directive, section)
+    server.text["httpd"] = within(section, directive)
     refused(server, "cannot occur within", "httpd.conf")
+
+
+OF_PAGES = ["MarketoTrackPages On", "MarketoCookie mint", 'MarketoConsent "%{reqenv:consent}"', 'MarketoEmail "%{REMOTE_USER}"', "MarketoSubscription b"]
+
+
+@pytest.mark.parametrize("directive", OF_PAGES)
+def test_places_of_pages(server, directive):
+    server.conf.section("marketo b", **server.conf["marketo"])
+    sections = ("Directory", "Files", "Location", "LocationMatch")
+    server.text["httpd"] = "".join([directive + "\n"] + [within(section, directive) for section in sections])
+    accepted(server)
+    server.text["httpd"] = within("Location", "<Limit GET>\n%s\n</Limit>" % directive)
+    refused(server, "cannot occur within", "httpd.conf")
+
+
+@pytest.mark.parametrize("directive, words", [
+    ("MarketoCookie", "must be 'off', 'refresh' or 'mint'"), ("MarketoCookie maybe", "must be 'off', 'refresh' or 'mint'"),
+    ("MarketoCookie off httponly", "off takes nothing"), ("MarketoCookie mint for=ever", "'for=ever' is neither"),
+    ("MarketoCookie mint httponly httponly", "stands there twice"), ("MarketoCookie mint domain=example.com domain=example.com", "twice"),
+    ("MarketoCookie mint domain=", "MarketoCookie domain"), ("MarketoCookie mint domain=a;b", "MarketoCookie domain"),
+    ("MarketoCookie mint domain=" + "d" * 201, "MarketoCookie domain"),
+    ("MarketoConsent", "takes"), ('MarketoConsent "%{HTTP:x"', "MarketoConsent: cannot read '%{HTTP:x'"),
+    ('MarketoConsent "%{HTTP:x}" absent=denied', "absent=granted"), ('MarketoConsent "x" granted', "must be absent=granted"),
+    ('MarketoEmail "%{nothing:x}"', "MarketoEmail: cannot read '%{nothing:x}'"), ("MarketoTrackPages maybe", "must be On or Off"),
+])
+def test_mistakes_of_pages(server, directive, words):
+    server.text["httpd"] = '<Location "/">\n%s\n</Location>\n' % directive
+    refused(server, words, "httpd.conf")
+
+
+@pytest.mark.parametrize("directive", [
+    "MarketoCookie off", "MarketoCookie REFRESH", "MarketoCookie mint domain=Example.com httponly", "MarketoCookie mint HttpOnly",
+    'MarketoConsent "%{HTTP:x}" absent=granted', 'MarketoEmail "%{REMOTE_USER}"',
+])
+def test_good_pages(server, directive):
+    server.text["httpd"] = '<Location "/">\n%s\n</Location>\n' % directive
+    accepted(server)
+
+
+@pytest.mark.parametrize("values, words", [
+    ("", "requires at least"), ("https://a.example.com off", "must not have 'off'"), ("off https://a.example.com", "must not have 'off'"),
+    ("*", "MarketoAllowOrigin: '*'"), ("https://*.example.com", "MarketoAllowOrigin: 'https://*.example.com'"), ("https://a.example.com/x", "must be an origin"), ("ftp://a.example.com", "must be an origin"),
+    ("a.example.com " * 65, "at most 64"), ("https://" + "a" * 300 + ".example", "MarketoAllowOrigin"),
+    ("off", None), ("https://app.example.com http://localhost:3000 app.example.com", None), ("a.example.com " * 64, None),
+])
+def test_allow_origin(server, values, words):
+    server.location(text={"httpd": "MarketoAllowOrigin %s\n" % values})
+    accepted(server) if words is None else refused(server, words, "httpd.conf")
+
+
+@pytest.mark.parametrize("directive", ["MarketoTrackPages On", "MarketoCookie refresh", "MarketoStatus On"])
+def test_what_needs_the_config(server, directive):
+    amend(server, ("MarketoConfig ", "#"), ("    MarketoCollect On\n", ""))
+    server.text["httpd"] = '<Location "/x">\n%s\n</Location>\n' % directive
+    said = refused(server, "MKTO0101", directive.split()[0] + ": needs MarketoConfig")
+    assert at(server, directive) in said
 
 
 @pytest.mark.parametrize("directive", ["MarketoConfig /x", "MarketoCourier external", "MarketoSocket /x"])

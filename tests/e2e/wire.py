@@ -15,14 +15,16 @@ import time
 
 VERSION = 1
 EVENTS, PRESENCE, TOOL = 1, 2, 3
-HELLO, WELCOME_FRAME, REFUSED, EVENT, VERDICTS, LOG, ASK, TELL = range(1, 9)
+HELLO, WELCOME_FRAME, REFUSED, EVENT, VERDICTS, LOG, ASK, TELL, COUNTS = range(1, 10)
 ANSWERS = ("stored", "filtered", "bad_request", "unauthorized", "forbidden", "not_found", "bad_method", "too_large",
            "bad_media_type", "rate_limited", "away", "busy", "full", "expired")
-CALLS = ("none", "identify", "track", "page", "screen", "group", "alias", "batch")
+CALLS = ("none", "identify", "track", "page", "screen", "group", "alias", "batch", "hash", "status")
+FLAGS = {"https": 1, "browser": 2, "keyed": 4, "own": 8, "pixel": 16, "server": 32}
+SKIPS = ("none", "consent", "opt_out", "gpc", "dnt", "bot", "prefetch", "no_visitor", "not_stored", "origin")
 REASONS = ("", "version", "config", "peer", "leaving", "frame", "crowd")
 TAGS = {"call": 1, "flags": 2, "received_ms": 3, "subscription": 4, "remote_addr": 5, "host": 6, "user_agent": 7,
         "accept_language": 8, "referer": 9, "origin": 10, "dnt": 11, "gpc": 12, "cookie": 13, "request_id": 14,
-        "body": 15, "defaults": 16, "source": 17}
+        "body": 15, "defaults": 16, "source": 17, "email": 18}
 FRAME_MAX = 1048576 + 12288 + 4096
 
 
@@ -115,7 +117,7 @@ class Stream:
         while True:
             if len(self.buffer) >= 8:
                 size, kind = struct.unpack_from("<IBxxx", self.buffer)
-                if size > FRAME_MAX or not 1 <= kind <= 8:
+                if size > FRAME_MAX or not 1 <= kind <= COUNTS:
                     raise Broken("bad frame: type %d, %d bytes" % (kind, size))
                 if len(self.buffer) >= 8 + size:
                     payload, self.buffer = self.buffer[8:8 + size], self.buffer[8 + size:]

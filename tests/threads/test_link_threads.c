@@ -1,7 +1,7 @@
 /*
  * The link of mod_marketo under many threads, as the event MPM has them: for ThreadSanitizer, and
  * for any build. A small courier on the other end of the socket answers what it reads, in turns
- * that mix it up; the verdict of each call must be its own.
+ * that mix it up; the verdict of each call must be its own, and what nobody waits for must arrive.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,23 @@
 
 #include "ap_mpm.h"
 
-enum { THREADS = 16, CALLS = 200, TIMEOUT_MS = 60000, BUFFER = 1 << 20 };
+enum { THREADS = 16, CALLS = 200, TIMEOUT_MS = 60000, PATIENCE_S = 60, BUFFER = 1 << 20 };
+
+/* httpd's, and of our module what log calls name. */
+module AP_MODULE_DECLARE_DATA marketo_module;
+server_rec *ap_server_conf;
+
+void ap_log_error_(const char *file, int line, int module_index, int level, apr_status_t status,
+                   const server_rec *s, const char *fmt, ...)
+{
+    (void)file;
+    (void)line;
+    (void)module_index;
+    (void)level;
+    (void)status;
+    (void)s;
+    fprintf(stderr, "logged: %s\n", fmt);
+}
 
 /* httpd's; asked only under an MPM without threads. */
 apr_status_t ap_mpm_query(int code, int *result)
@@ -92,7 +108,8 @@ static size_t serve(int fd, const uint8_t *data, size_t len)
         used += (size_t)size;
         if (frame.type == MKTO_FRAME_HELLO) {
             welcome(fd);
-        } else if (mkto_event_frame_read(&frame, &event, &err) == 0 &&
+        } else if (frame.type == MKTO_FRAME_EVENT &&
+                   mkto_event_frame_read(&frame, &event, &err) == 0 &&
                    mkto_envelope_decode((const uint8_t *)event.envelope.data, event.envelope.len,
                                         &envelope, &err) == 0) {
             verdicts[count++] =
@@ -142,13 +159,15 @@ static void *requests(void *arg)
     }
     for (int i = 0; i < CALLS; i++) {
         char body[32];
-        struct marketo_reply reply;
+        struct marketo_verdict verdict;
         snprintf(body, sizeof(body), "%d/%d", thread, i);
         const struct mkto_event_frame event = {.deadline_ms = marketo_now() + TIMEOUT_MS};
         const struct mkto_envelope envelope = {.call = MKTO_CALL_TRACK,
                                                .body = mkto_slice_str(body)};
-        marketo_link_call(link_of_all, &event, &envelope, pool, &reply);
-        if (reply.answer != MKTO_ANSWER_STORED || !mkto_slice_is(reply.body, body)) {
+        marketo_link_post(link_of_all, &event, &envelope);
+        marketo_link_call(link_of_all, &event, &envelope, pool, &verdict);
+        marketo_link_count(link_of_all, MKTO_SKIP_BOT);
+        if (verdict.answer != MKTO_ANSWER_STORED || !mkto_slice_is(verdict.body, body)) {
             atomic_fetch_add(&wrong, 1);
         }
         apr_pool_clear(pool);
@@ -194,7 +213,10 @@ static void test_each_call_gets_its_own_verdict(void **state)
         pthread_join(threads[i], NULL);
     }
     assert_int_equal(atomic_load(&wrong), 0);
-    assert_int_equal(atomic_load(&served), THREADS * CALLS);
+    for (int i = 0; atomic_load(&served) < 2 * THREADS * CALLS && i < PATIENCE_S * 100; i++) {
+        usleep(10000); /* the last that nobody waits for are the flusher's */
+    }
+    assert_int_equal(atomic_load(&served), 2 * THREADS * CALLS);
     marketo_link_stop(link_of_all, true);
     atomic_store(&ending, true);
     pthread_join(server, NULL);

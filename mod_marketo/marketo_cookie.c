@@ -1,0 +1,186 @@
+#include "mod_marketo.h"
+
+#include "apr_general.h"
+#include "apr_strings.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "util_filter.h"
+
+/*
+ * Behind everything that makes a response what it is (mod_headers, mod_expires, mod_deflate), and
+ * behind CACHE_SAVE: what mod_cache keeps of a response has no cookie in it. In front of what
+ * writes the headers down.
+ */
+#define FILTER_PLACE (AP_FTYPE_PROTOCOL - 1)
+
+static ap_filter_rec_t *filter;
+
+/* The values of one header in both tables of a response. */
+struct joined {
+    apr_pool_t *pool;
+    const char *text; /* NULL: there is none */
+};
+
+static int join(void *data, const char *name, const char *value)
+{
+    struct joined *joined = data;
+    (void)name;
+    joined->text =
+        joined->text == NULL ? value : apr_pstrcat(joined->pool, joined->text, ", ", value, NULL);
+    return 1;
+}
+
+static struct mkto_slice header_out(const request_rec *r, const char *name)
+{
+    struct joined joined = {.pool = r->pool};
+    apr_table_do(join, &joined, r->headers_out, name, NULL);
+    apr_table_do(join, &joined, r->err_headers_out, name, NULL);
+    return mkto_slice_str(joined.text);
+}
+
+static int is_other(void *data, const char *name, const char *value)
+{
+    (void)data;
+    (void)name;
+    return strncmp(value, MKTO_COOKIE_NAME "=", sizeof(MKTO_COOKIE_NAME)) != 0;
+}
+
+static bool sets_cookie(const request_rec *r)
+{
+    return apr_table_do(is_other, NULL, r->headers_out, "Set-Cookie", NULL) == 0 ||
+           apr_table_do(is_other, NULL, r->err_headers_out, "Set-Cookie", NULL) == 0;
+}
+
+/* A part of a page is cut out behind this filter. */
+static int status_of(const request_rec *r)
+{
+    const bool part = r->status == HTTP_OK && apr_table_get(r->headers_in, "Range") != NULL;
+    return part ? HTTP_PARTIAL_CONTENT : r->status;
+}
+
+static enum mkto_cookie_step step_of(const struct marketo_request *request)
+{
+    request_rec *r = request->r;
+    const struct mkto_cookie_response response = {
+        .status = status_of(r),
+        .ours = request->place == MARKETO_PLACE_COLLECT,
+        .has_cookie = sets_cookie(r),
+        .expires = header_out(r, "Expires").data != NULL,
+        .content_type = mkto_slice_str(r->content_type),
+        .cache_control = header_out(r, "Cache-Control"),
+    };
+    return mkto_cookie_may_set(&request->view, request->dir->cookie, &response);
+}
+
+/* A page may bring a new visitor's cookie. A call may for a browser on our own pages: an SDK would
+ * get another one each time, and its people are known by their ids. */
+static bool may_mint(const struct marketo_request *request)
+{
+    return request->place == MARKETO_PLACE_SITE ||
+           mkto_origin_judge(&request->view, NULL, 0) == MKTO_SITE_OWN;
+}
+
+void marketo_cookie_settle(struct marketo_request *request)
+{
+    uint8_t random[MKTO_COOKIE_RANDOM] = {0};
+    struct mkto_cookie cookie;
+    if (request->has_cookie || request->dir->cookie == NULL || request->subscription == NULL ||
+        marketo_request_privacy(request) != MKTO_SKIP_NONE) {
+        return;
+    }
+    struct mkto_cookie_rule rule = *request->dir->cookie;
+    if (rule.mode == MKTO_COOKIE_MINT &&
+        (!may_mint(request) || apr_generate_random_bytes(random, sizeof(random)) != APR_SUCCESS)) {
+        rule.mode = MKTO_COOKIE_REFRESH;
+    }
+    request->has_cookie = mkto_cookie_keep(&request->view, &rule, random, &cookie);
+    if (request->has_cookie) {
+        request->view.visitor.found = true;
+        request->view.visitor.best = cookie;
+    }
+}
+
+static void set(request_rec *r, const char *value, size_t len)
+{
+    apr_table_addn(r->headers_out, "Set-Cookie", apr_pstrmemdup(r->pool, value, len));
+}
+
+static bool set_visitor(struct marketo_request *request)
+{
+    char value[MKTO_SET_COOKIE_MAX];
+    const size_t len = mkto_cookie_set_format(&request->view, request->dir->cookie,
+                                              &request->view.visitor.best, value, sizeof(value));
+    if (len > 0) {
+        set(request->r, value, len);
+    }
+    return len > 0;
+}
+
+static bool set_opt_out(struct marketo_request *request)
+{
+    char values[2][MKTO_SET_COOKIE_MAX];
+    const int count = mkto_cookie_opt_out(&request->view, request->dir->cookie, values);
+    for (int i = 0; i < count; i++) {
+        set(request->r, values[i], strlen(values[i]));
+    }
+    return count > 0;
+}
+
+static void give(struct marketo_request *request)
+{
+    const enum mkto_cookie_step step = step_of(request);
+    if (step == MKTO_COOKIE_LEAVE) {
+        return;
+    }
+    bool given = set_opt_out(request);
+    marketo_cookie_settle(request);
+    if (request->has_cookie) {
+        given |= set_visitor(request);
+    }
+    if (given && step == MKTO_COOKIE_SET_PRIVATE) {
+        apr_table_mergen(request->r->headers_out, "Cache-Control", "private");
+    }
+}
+
+static bool is_error(const apr_bucket_brigade *brigade)
+{
+    for (const apr_bucket *bucket = APR_BRIGADE_FIRST(brigade);
+         bucket != APR_BRIGADE_SENTINEL(brigade); bucket = APR_BUCKET_NEXT(bucket)) {
+        if (AP_BUCKET_IS_ERROR(bucket)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Once, before the first byte. Of an error httpd makes another response. */
+static apr_status_t run(ap_filter_t *self, apr_bucket_brigade *brigade)
+{
+    ap_filter_t *next = self->next;
+    request_rec *r = self->r;
+    ap_remove_output_filter(self);
+    if (!is_error(brigade)) {
+        give(marketo_request_get(r));
+    }
+    return ap_pass_brigade(next, brigade);
+}
+
+static void insert(request_rec *r)
+{
+    if (marketo_get()->config == NULL || r->main != NULL) {
+        return;
+    }
+    const struct mkto_cookie_rule *rule = marketo_request_dir(r)->cookie;
+    const struct marketo_request *known = marketo_request_known(r);
+    const bool is_status = known != NULL && known->place == MARKETO_PLACE_STATUS;
+    if (rule != NULL && rule->mode != MKTO_COOKIE_OFF && !is_status) {
+        ap_add_output_filter_handle(filter, NULL, r, r->connection);
+    }
+}
+
+void marketo_cookie_hooks(void)
+{
+    filter = ap_register_output_filter("MARKETO_COOKIE", run, NULL, FILTER_PLACE);
+    ap_hook_insert_filter(insert, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_insert_error_filter(insert, NULL, NULL, APR_HOOK_LAST);
+}

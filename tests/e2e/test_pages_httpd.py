@@ -1,0 +1,293 @@
+"""Page views of httpd: what only httpd has, and what its processes do with an event for which nobody waits."""
+import os
+import re
+import time
+
+import pytest
+
+import http_talk
+from fake_courier import Answer, FakeCourier
+from waiting import wait_until
+
+HTTPD = ("httpd-event", "httpd-worker", "httpd-prefork")
+pytestmark = pytest.mark.servers(*HTTPD)
+TOKEN = "_mch-example.com-1374552656411-90718"
+PERSON = {"Host": "www.example.com", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0", "Accept": "text/html",
+          "Cookie": "_mkto_trk=id:561-HYG-937&token:" + TOKEN}
+TYPES = "AddType text/html .html\n"
+TRACK = TYPES + '<Location "/">\nMarketoTrackPages On\n</Location>\n'
+
+
+@pytest.fixture(name="fake")
+def new_fake(server):
+    server.courier = "external"
+    server.text["httpd"] = TRACK
+    page(server, "page.html")
+    it = FakeCourier(server.conf.socket)
+    it.start()
+    yield it
+    it.stop()
+    assert not it.errors, it.errors
+
+
+def page(server, name, text="<title>A page</title>\n"):
+    path = os.path.join(server.directory, "www", name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def urls(fake):
+    return [event.json["properties"]["url"].split("www.example.com")[1] for event in fake.events]
+
+
+def settle(server, fake, *wanted):
+    """One more page view; all before it are there then, for a child that has sent one has sent what it had before."""
+    server.get("/page.html?last", PERSON)
+    wait_until(lambda: "/page.html?last" in urls(fake), what="the last page view")
+    time.sleep(0.3)  # other children
+    assert sorted(urls(fake)) == sorted([*wanted, "/page.html?last"])
+
+
+def test_what_a_page_view_says(server, fake):
+    server.start()
+    before = time.time() * 1000
+    assert server.get("/page.html?q=1&r=a%20b", dict(PERSON, Referer="https://r.example/x")).status == 200
+    event = fake.wait(1)[0]
+    assert event.json == {"properties": {"url": "http://www.example.com/page.html?q=1&r=a%20b", "referrer": "https://r.example/x"}}
+    assert (event.call, event.flags, event.fields["host"]) == ("page", {"server"}, b"www.example.com")
+    assert event.fields["cookie"] == b"id:561-HYG-937&token:" + TOKEN.encode()
+    assert event.fields["user_agent"].decode() == PERSON["User-Agent"] and event.fields["remote_addr"] == b"127.0.0.1"
+    assert before - 1000 <= event.fields["received_ms"] <= time.time() * 1000
+    assert re.fullmatch(b"[0-9a-f]{32}", event.fields["request_id"])
+
+
+@pytest.mark.servers("httpd-prefork", "httpd-event")
+def test_a_child_that_goes_idle(server, fake):
+    """Nobody comes by after the one page view: it is there within a second all the same."""
+    server.start()
+    for n in range(8):
+        time.sleep(0.3)
+        before = time.monotonic()
+        server.get("/page.html?%d" % n, PERSON)
+        wait_until(lambda: len(fake.events) > n, what="page view %d" % n)  # pylint: disable=cell-var-from-loop
+        assert time.monotonic() - before < 5, "told by nobody but the next request"
+
+
+def test_the_courier_comes_later(server, fake):
+    """What was shown while there was no courier is told when it is back."""
+    fake.stop()
+    server.announce("MKTO0106 no answer from the courier: nobody listens on ")
+    server.start()
+    for n in range(3):
+        assert server.get("/page.html?%d" % n, PERSON).status == 200
+    wait_until(lambda: "MKTO0106" in server.read(server.log), what="a word in the log")
+    fake.start()
+    assert [len(fake.wait(3)), sorted(urls(fake))] == [3, ["/page.html?%d" % n for n in range(3)]]
+    assert len({event.fields["request_id"] for event in fake.events}) == 3
+
+
+def test_the_courier_is_replaced(server, fake):
+    """The connection ends while the child is idle, and it sees that with the next page view."""
+    server.start()
+    for n in range(3):
+        server.get("/page.html?%d" % n, PERSON)
+        wait_until(lambda: "/page.html?%d" % n in urls(fake), what="page view %d" % n)  # pylint: disable=cell-var-from-loop
+        fake.cut_all()
+        time.sleep(0.05)
+
+
+def test_nobody_waits(server, fake):
+    """A courier that has stopped costs pages nothing."""
+    server.start()
+    server.get("/page.html", PERSON)
+    fake.wait(1)
+    fake.hold()
+    before = time.monotonic()
+    with server.talk() as talk:
+        for n in range(50):
+            assert talk.request("GET", "/page.html?%d" % n, None, PERSON).status == 200
+    assert time.monotonic() - before < 5
+    fake.release()
+    wait_until(lambda: len(fake.events) == 51, what="all page views")
+
+
+def test_graceful(server, fake):
+    """A child that ends takes no page view with it."""
+    server.start()
+    for n in range(5):
+        server.get("/page.html?%d" % n, PERSON)
+        server.reload()
+        wait_until(lambda: server.get("/page.html", {"User-Agent": "curl/8"}).status == 200, what="it is back")
+    wait_until(lambda: len(fake.events) == 5, what="five page views")
+    server.get("/page.html?last", PERSON)
+    server.stop(graceful=True)
+    assert len(fake.wait(6)) == 6
+
+
+# ---- what is one page view, what is none ----
+
+def test_index_and_redirects(server, fake):
+    page(server, "other.html")
+    server.modules.append("rewrite")
+    server.text["httpd"] += """
+RewriteEngine On
+RewriteRule "^/moved$" "/page.html" [R]
+RewriteRule "^/rewritten$" "/page.html" [L]
+<Location "/perdir">
+RewriteEngine On
+RewriteRule "perdir$" "/other.html?from=perdir" [L]
+</Location>
+"""
+    server.start()
+    for path in ("/", "/moved", "/rewritten", "/perdir?q", "/www", "/page.html/"):
+        server.get(path, PERSON)
+    settle(server, fake, "/", "/rewritten", "/perdir?q")
+
+
+def test_error_documents(server, fake):
+    page(server, "error.html")
+    server.text["httpd"] += "ErrorDocument 404 /error.html\nErrorDocument 403 /error.html\nErrorDocument 500 default\n"
+    server.text["httpd"] += '<Location "/closed">\nRequire all denied\n</Location>\n'
+    server.announce("client denied by server configuration")
+    server.start()
+    for path, status in (("/nothing", 404), ("/closed/x", 403)):
+        assert server.get(path, PERSON).status == status
+        assert server.request("POST", path, b"x", PERSON).status == status
+    settle(server, fake)
+
+
+def test_included(server, fake):
+    server.modules.append("include")
+    page(server, "part.html")
+    page(server, "all.shtml", '<title>x</title><!--#include virtual="/part.html" --><!--#include virtual="/part.html?2" -->')
+    server.text["httpd"] += "AddType text/html .shtml\nAddOutputFilter INCLUDES .shtml\n"
+    server.text["httpd"] += "<Directory %s/www>\nOptions +Includes\n</Directory>\n" % server.directory
+    server.start()
+    assert server.get("/all.shtml", PERSON).body.count(b"A page") == 2
+    settle(server, fake, "/all.shtml")
+
+
+def test_static_assets_and_methods(server, fake):
+    page(server, "style.css", "a{}")
+    page(server, "data.json", "{}")
+    server.text["httpd"] += "AddType text/css .css\nAddType application/json .json\n"
+    server.start()
+    for path in ("/style.css", "/data.json", "/mkto/marketo.js"):
+        assert server.get(path, PERSON).status == 200
+    assert server.request("HEAD", "/page.html", None, PERSON).status == 200
+    assert server.request("OPTIONS", "/page.html", None, PERSON).status == 200
+    for headers in ({"X-Requested-With": "XMLHttpRequest"}, {"Sec-Fetch-Dest": "empty"}, {"Range": "bytes=0-3"}):
+        server.get("/page.html", dict(PERSON, **headers))
+    settle(server, fake)
+
+
+def test_not_modified(server, fake):
+    server.start()
+    etag = server.get("/page.html", PERSON).headers["etag"]
+    assert server.get("/page.html?again", dict(PERSON, **{"If-None-Match": etag, "Sec-Fetch-Dest": "document"})).status == 304
+    settle(server, fake, "/page.html", "/page.html?again")
+
+
+@pytest.mark.parametrize("quick", ["On", "Off"])
+def test_cached(server, fake, app, quick):
+    """mod_cache answers from its quick handler, before httpd has looked which location it is."""
+    app.answer_headers = {"Content-Type": "text/html", "Cache-Control": "max-age=60"}
+    server.modules += ["proxy", "proxy_http", "cache", "cache_disk"]
+    os.mkdir(server.directory + "/cache", 0o777)
+    os.chmod(server.directory + "/cache", 0o777)
+    server.text["httpd"] += 'CacheEnable disk /app/\nCacheRoot %s/cache\nCacheQuickHandler %s\nProxyPass "/app/" "%s/"\n' % (
+        server.directory, quick, app.url)
+    server.text["httpd"] += '<Location "/app/private">\nMarketoTrackPages Off\n</Location>\n'
+    server.start()
+    for n in range(3):
+        assert server.get("/app/cached?%d" % (n % 2), PERSON).status == 200
+        assert server.get("/app/private", PERSON).status == 200
+    assert len(app.requests) == 3
+    settle(server, fake, "/app/cached?0", "/app/cached?1", "/app/cached?0")
+
+
+def test_places(server, fake):
+    """Locations, directories, files, hosts: merged as httpd merges everything."""
+    server.text["httpd"] = TYPES + """
+<Directory {0}/www/docs>
+MarketoTrackPages On
+</Directory>
+<Files "single.html">
+MarketoTrackPages On
+</Files>
+<Location "/docs/off">
+MarketoTrackPages Off
+</Location>
+<If "%{{QUERY_STRING}} == 'if'">
+MarketoTrackPages On
+</If>
+<Location "/page.html">
+MarketoTrackPages On
+</Location>
+""".format(server.directory)
+    for name in ("docs/a.html", "docs/off/b.html", "single.html", "none.html"):
+        page(server, name)
+    server.start()
+    for path in ("/docs/a.html", "/docs/off/b.html", "/single.html", "/none.html", "/none.html?if"):
+        assert server.get(path, PERSON).status == 200
+    settle(server, fake, "/docs/a.html", "/single.html", "/none.html?if")
+
+
+def test_counts(server, fake):
+    server.text["httpd"] = TYPES + '<Location "/">\nMarketoTrackPages On\nMarketoConsent "%{HTTP:X-Consent}" absent=granted\n</Location>\n'
+    server.start()
+    for headers in ({"User-Agent": "curl/8"}, {"Sec-Purpose": "prefetch"}, {"Cookie": ""}, {"X-Consent": "denied"},
+                    {"Cookie": PERSON["Cookie"] + "; mkto_opt_out=id:true"}):
+        assert server.get("/page.html", dict(PERSON, **headers)).status == 200
+    fake.wait_counts(bot=1, prefetch=1, no_visitor=1, consent=1, opt_out=1)
+    settle(server, fake)
+
+
+def test_access_log(server, fake):
+    server.text["httpd"] += 'CustomLog %s/access.log "%%U %%{marketo_visitor}n %%{marketo_verdict}n %%{marketo_event_id}n"\n' % server.directory
+    server.start()
+    log = server.directory + "/access.log"
+    lines = []
+    for request in (lambda: server.get("/page.html", PERSON), lambda: server.get("/page.html", dict(PERSON, **{"User-Agent": "curl/8"})),
+                    lambda: server.post("track", {"event": "x"}, PERSON)):
+        request()
+        lines.append(wait_until(lambda: server.read(log).splitlines()[len(lines):], what="a line")[0])
+    assert re.fullmatch("/page.html %s queued [0-9a-f]{32}" % TOKEN, lines[0])
+    assert lines[1] == "/page.html %s bot -" % TOKEN
+    assert re.fullmatch("/mkto/v1/track %s stored [0-9a-f]{32}" % TOKEN, lines[2])
+
+
+@pytest.mark.servers("httpd-event", "httpd-worker")
+def test_http_2(server, fake):
+    server.start()
+    reply = http_talk.http2(server.port2, "/page.html?h2", b"", dict(PERSON, Host="www.example.com"), method="GET")
+    assert reply.status == 200
+    settle(server, fake, "/page.html?h2")
+
+
+def test_refused_by_the_courier(server, fake):
+    """A verdict that is no thanks is one, too: it is not sent again."""
+    fake.rule = lambda event: Answer("bad_request")
+    server.start()
+    for n in range(3):
+        server.get("/page.html?%d" % n, PERSON)
+    fake.wait(3)
+    time.sleep(0.3)
+    fake.cut_all()
+    settle(server, fake, *["/page.html?%d" % n for n in range(3)])
+
+
+@pytest.mark.servers("httpd-event")
+def test_without_a_subscription(server, fake):
+    """Several sections, and no word which: the log says so once, and pages are shown."""
+    for name in ("a", "b"):
+        server.conf.section("marketo " + name, **server.conf["marketo"])
+    del server.conf.sections["marketo"]
+    server.location(subscription="a")
+    server.announce("MKTO0107 no MarketoSubscription for this location and host")
+    server.start()
+    for _ in range(5):
+        assert server.get("/page.html", PERSON).status == 200
+    fake.wait_counts(not_stored=5)
+    assert server.read(server.log).count("MKTO0107") <= len(server.children())
