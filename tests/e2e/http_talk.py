@@ -8,11 +8,16 @@ TIMEOUT = 20  # seconds
 
 
 class Reply:
-    """An answer: .status, .headers (names in lower case), .body (bytes), .json"""
+    """An answer: .status, .headers (names in lower case), .every(name), .body (bytes), .json"""
 
     def __init__(self, status, headers, body):
         self.status, self.body = status, body
-        self.headers = {name.lower(): value for name, value in headers}
+        self.fields = [(name.lower(), value) for name, value in headers]
+        self.headers = dict(self.fields)
+
+    def every(self, name):
+        """The values of a header that may stand there several times."""
+        return [value for field, value in self.fields if field == name]
 
     @property
     def json(self):

@@ -109,7 +109,6 @@ function whole(status) {
     card("Taken in", rows([["accepted", count(intake.accepted)], ["duplicates", count(intake.duplicates)],
       ["filtered", count(intake.filtered)], ["rejected", count(intake.rejected)], ["servers connected", count(intake.servers)]])),
     card("Dead letters", big(spool.dead, "kept", spool.dead > 0 ? "warn" : ""), spool.dead > 0 ? reasons(spool.dead_by_reason) : null),
-    card("Kept away by the web servers", reasons(intake.skipped_by)),
     card("Filtered", reasons(intake.filtered_by)),
     card("Rejected", reasons(intake.rejected_by)));
 }

@@ -1,0 +1,294 @@
+"""The visitor's cookie from the server, over both servers: to whom, with which responses, and byte for byte what."""
+import re
+import shutil
+import ssl
+import http.client
+import tempfile
+
+import pytest
+from marketo_sandbox import Sandbox
+
+import http_talk
+import servers
+from site_of_pages import COOKIE, HOST, PERSON, TOKEN, Site
+from waiting import wait_until
+
+LIFE = "Max-Age=63072000; Path=/; "
+REFRESHED = COOKIE + "; " + LIFE + "Domain=example.com; SameSite=Lax"
+MINTED = re.compile(r"_mkto_trk=id:561-HYG-937&token:(_mch-example\.com-[0-9a-f]{32}); "
+                    r"Max-Age=63072000; Path=/; Domain=example\.com; SameSite=Lax")
+OWN = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors", "Accept": "*/*"}
+
+# Locations below the root, by their cookie; each has the files of the site, and below app/ the application.
+PLACES = {"refresh": "refresh", "mint": "mint", "domain": "mint domain=www.example.com", "only": "mint httponly",
+          "lent": "refresh domain=.Example.com", "ask": "mint", "none": "off"}
+
+
+def nginx_places():
+    text = ""
+    for name, value in PLACES.items():
+        ask = "marketo_consent $http_x_consent;" if name == "ask" else ""
+        text += "location /%s/ { marketo_cookie %s; %s alias ROOT/; }\n" % (name, value, ask)
+        text += "location /%s/app/ { marketo_cookie %s; %s proxy_pass APP/app/; }\n" % (name, value, ask)
+    return text + """
+        location /mint/public/ { marketo_cookie mint; alias ROOT/; add_header Cache-Control "public, max-age=60"; }
+        location /mint/expires/ { marketo_cookie mint; alias ROOT/; expires 1h; }
+        location /mint/cached/ { marketo_cookie mint; proxy_pass APP/cached/; proxy_cache pages; proxy_cache_valid 200 1h; }
+        location = /mint/include.shtml { marketo_cookie mint; alias ROOT/include.shtml; ssi on; types { text/html shtml; } }
+        location /mint/spa/ { marketo_cookie mint; alias ROOT/spa/; try_files $uri /mint/page.html; }
+        location /mint/guarded/ { marketo_cookie mint; alias ROOT/; auth_request /guard; }
+"""
+
+
+def httpd_places():
+    text = ""
+    for name, value in PLACES.items():
+        ask = 'MarketoConsent "%{HTTP:X-Consent}"\n' if name == "ask" else ""
+        text += 'ProxyPass /%s/app/ APP/app/\n<Location "/%s/">\nMarketoCookie %s\n%s</Location>\n' % (name, name, value, ask)
+    return text + """
+ProxyPass /mint/cached/ APP/cached/
+CacheEnable disk /mint/cached/
+Alias /mint/public/ ROOT/
+Alias /mint/expires/ ROOT/
+Alias /mint/guarded/ ROOT/
+Alias /mint/spa/ ROOT/mint-spa/
+<Location "/mint/public/">
+Header set Cache-Control "public, max-age=60"
+</Location>
+<Location "/mint/expires/">
+ExpiresActive On
+ExpiresDefault "access plus 1 hour"
+</Location>
+<Location "/mint/include.shtml">
+Options +Includes
+SetOutputFilter INCLUDES
+</Location>
+<Directory ROOT/mint-spa>
+FallbackResource /mint/page.html
+</Directory>
+""" + "".join("Alias /%s/ ROOT/\n" % name for name in PLACES)
+
+
+@pytest.fixture(scope="module", name="shared")
+def new_shared(request, out):
+    marketo, path = Sandbox(lead_lock_s=0), tempfile.mkdtemp(prefix="mkto-")
+    marketo.start()
+    server = servers.make(request.param, path, out, marketo)
+    server.sandbox = marketo
+    server.tls = True
+    server.announce("AH01873: Init: Session Cache is not configured")
+    site = Site(server)
+    server.location("/calls/", text={"nginx": "marketo_cookie mint;", "httpd": "MarketoCookie mint\n"})
+    site.extra = {"nginx": nginx_places(), "httpd": httpd_places()}
+    site.more_pages = {"mint-spa/readme.txt": b"text\n"}
+    try:
+        yield site.start()
+    finally:
+        try:
+            site.stop()
+        finally:
+            marketo.stop()
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def cookies(reply):
+    return reply.every("set-cookie")
+
+
+def stranger(site, path, **more):
+    """A person without a cookie."""
+    return site.ask(path, without=["Cookie"], **more)
+
+
+def minted(reply, pattern=MINTED):
+    """The token of the one cookie that was made."""
+    assert len(cookies(reply)) == 1, cookies(reply)
+    match = pattern.fullmatch(cookies(reply)[0])
+    assert match, cookies(reply)
+    return match.group(1)
+
+
+# ---- whose cookie, and what ----
+
+@pytest.mark.parametrize("path", ["/refresh/page.html", "/refresh/app/page", "/mint/page.html", "/mint/app/page", "/lent/page.html"])
+def test_it_is_sent_again(shared, path):
+    reply = shared.get(path)
+    assert cookies(reply) == [REFRESHED] and reply.headers["cache-control"] == "private"
+
+
+@pytest.mark.parametrize("path", ["/none/page.html", "/page.html", "/app/page"])
+def test_off(shared, path):
+    assert not cookies(shared.get(path)) and not cookies(stranger(shared, path))
+    assert "cache-control" not in shared.get(path).headers
+
+
+def test_refresh_makes_none(shared):
+    assert not cookies(stranger(shared, "/refresh/page.html"))
+    reply = shared.get("/refresh/page.html", Cookie="_mkto_trk=garbage")
+    assert not cookies(reply) and "cache-control" not in reply.headers
+
+
+def test_mint(shared):
+    """A new visitor gets one of his own, and is known by it from the very page view that brought it."""
+    tokens = [minted(stranger(shared, path)) for path in ("/mint/page.html?first", "/mint/app/page?second")]
+    assert tokens[0] != tokens[1]
+    again = shared.get("/mint/page.html?third", Cookie="_mkto_trk=id:561-HYG-937&token:" + tokens[0])
+    assert minted(again) == tokens[0]
+    visits = shared.server.sandbox.store.visits
+    found = {}
+
+    def seen():
+        found.update({v["query"]: v["token"] for v in visits if v["query"] in ("first", "second", "third")})
+        return len(found) == 3
+    wait_until(seen, what="three page views; %s" % found)
+    assert found == {"first": tokens[0], "second": tokens[1], "third": tokens[0]}
+
+
+def test_http2(shared):
+    if shared.server.kind == "httpd-prefork":
+        pytest.skip("the prefork MPM has no HTTP/2")
+    assert cookies(shared.ask("/refresh/page.html", http2=True)) == [REFRESHED]
+
+
+def test_domain(shared):
+    """domain= where the host is below it; else what Munchkin picks; an address and a name without dots have none."""
+    made = re.compile(r"_mkto_trk=id:561-HYG-937&token:_mch-([a-z0-9.-]+)-[0-9a-f]{32}; Max-Age=63072000; Path=/"
+                      r"(?:; Domain=([a-z0-9.-]+))?; SameSite=Lax")
+    for host, domain, sent in (("www.example.com", "www.example.com", "www.example.com"),
+                               ("a.www.example.com:8080", "www.example.com", "www.example.com"),
+                               ("shop.example.com", "example.com", "example.com"), ("www.other.co.uk", "other.co.uk", "other.co.uk"),
+                               ("127.0.0.1", "127.0.0.1", None), ("intranet", "intranet", None)):
+        match = made.fullmatch(cookies(stranger(shared, "/domain/page.html", headers={"Host": host}))[0])
+        assert match and match.groups() == (domain, sent), host
+    # A token's own domain wins where the host is below it.
+    own = "_mkto_trk=id:561-HYG-937&token:_mch-example.com-1374552656411-90718"
+    assert "; Domain=example.com;" in cookies(shared.get("/domain/page.html", Cookie=own))[0]
+
+
+def test_httponly(shared):
+    assert cookies(shared.get("/only/page.html")) == [REFRESHED + "; HttpOnly"]
+
+
+def test_another_brands_cookie_keeps_its_token(shared):
+    """As Munchkin does it: the token stays, the id becomes this subscription's."""
+    reply = shared.get("/refresh/page.html", Cookie="_mkto_trk=id:111-AAA-222&token:" + TOKEN)
+    assert cookies(reply) == [REFRESHED]
+
+
+# ---- with which responses ----
+
+@pytest.mark.parametrize("path,more", [
+    ("/mint/logo.gif", {}), ("/mint/data.json", {}), ("/mint/app/json", {}), ("/mint/page.html", {"method": "HEAD"}),
+    ("/mint/app/page", {"method": "POST"}), ("/mint/page.html", {"headers": {"Range": "bytes=0-9"}}),
+    ("/mint/public/page.html", {}), ("/mint/expires/page.html", {}),
+    ("/mint/app/page?h=Cache-Control:public", {}), ("/mint/app/page?h=Cache-Control:max-age%3D60", {}),
+    ("/mint/app/page?h=Cache-Control:no-cache&h=Cache-Control:s-maxage%3D60", {}),
+    ("/mint/app/page?h=Expires:Fri,%2001%20Jan%202100%2000:00:00%20GMT", {}),
+])
+def test_responses_without(shared, path, more):
+    for reply in (stranger(shared, path, **more), shared.ask(path, **more)):
+        assert reply.status in (200, 206) and not cookies(reply)
+        assert "private" not in reply.headers.get("cache-control", "")
+
+
+def test_not_modified(shared):
+    since = shared.get("/mint/page.html").headers["last-modified"]
+    reply = shared.ask("/mint/page.html", headers={"If-Modified-Since": since})
+    assert reply.status == 304 and not cookies(reply)
+
+
+@pytest.mark.parametrize("said,becomes", [
+    ("", "private"), ("no-cache", "no-cache, private"), ("max-age=0", "max-age=0, private"), ("no-store", "no-store"),
+    ("private, max-age=60", "private, max-age=60"), ("public, no-store", "public, no-store")])
+def test_cache_control(shared, said, becomes):
+    path = "/mint/app/page" + ("?h=Cache-Control:" + said.replace(" ", "%20").replace("=", "%3D") if said else "")
+    reply = shared.get(path)
+    assert cookies(reply) == [REFRESHED] and ", ".join(reply.every("cache-control")) == becomes
+
+
+def test_the_applications_own_wins(shared):
+    reply = shared.get("/mint/app/page?h=Set-Cookie:_mkto_trk%3Dits-own")
+    assert cookies(reply) == ["_mkto_trk=its-own"] and "cache-control" not in reply.headers
+    reply = shared.get("/mint/app/page?h=Set-Cookie:session%3D1")
+    assert sorted(cookies(reply)) == sorted(["session=1", REFRESHED])
+
+
+def test_no_cache_of_ours_keeps_it(shared):
+    """Two visitors of a page in the server's own cache have two cookies."""
+    path = "/mint/cached/page"
+    tokens = {minted(stranger(shared, path)) for _ in range(3)}
+    assert len(tokens) == 3
+    assert len([got for got in shared.app.requests if got[1].startswith("/cached/page")]) == 1
+
+
+@pytest.mark.parametrize("path", ["/mint/include.shtml", "/mint/spa/some/place", "/mint/guarded/page.html", "/mint/app/missing"])
+def test_never_twice(shared, path):
+    assert cookies(shared.get(path)) == [REFRESHED]
+
+
+# ---- privacy ----
+
+@pytest.mark.parametrize("headers", [{"X-Consent": "denied"}, {}, {"X-Consent": "granted", "Sec-GPC": "1"},
+                                     {"X-Consent": "granted", "DNT": "1"},
+                                     {"X-Consent": "granted", "Cookie": COOKIE + "; mkto_opt_out=id:true"}])
+def test_without_consent(shared, headers):
+    for path in ("/ask/page.html", "/ask/app/page"):
+        assert not cookies(shared.ask(path, headers=headers))
+
+
+def test_with_consent(shared):
+    assert cookies(shared.get("/ask/page.html", X_Consent="granted")) == [REFRESHED]
+    minted(stranger(shared, "/ask/app/page", headers={"X-Consent": "yes"}))
+
+
+def test_opting_out_and_in(shared):
+    out = shared.get("/mint/page.html?marketo_opt_out=true")
+    assert cookies(out) == ["mkto_opt_out=id:true; " + LIFE + "Domain=example.com; SameSite=Lax",
+                            "_mkto_trk=; Max-Age=0; Path=/; Domain=example.com; SameSite=Lax"]
+    assert out.headers["cache-control"] == "private"
+    back = shared.get("/mint/page.html?marketo_opt_out=false", Cookie=COOKIE + "; mkto_opt_out=id:true")
+    assert cookies(back) == ["mkto_opt_out=; Max-Age=0; Path=/; Domain=example.com; SameSite=Lax", REFRESHED]
+
+
+# ---- below the tracking location ----
+
+def call(site, headers, path="/calls/v1/track", body=None):
+    return site.server.request("POST", path, body or {"event": "E", "anonymousId": "a-1"}, {"Host": HOST, **headers})
+
+
+def test_calls_of_our_pages(shared):
+    """The event is of the visitor that the cookie in its answer makes."""
+    browser = {**PERSON, **OWN, "Cookie": "a=b"}
+    reply = call(shared, browser, body={"event": "First call", "anonymousId": "a-1"})
+    token = minted(reply)
+    assert reply.headers["cache-control"] == "no-store"
+    visits = shared.server.sandbox.store.visits
+    one = wait_until(lambda: [v for v in visits if v["page"].endswith("/event/First-call")], what="the visit")[0]
+    assert one["token"] == token
+    assert cookies(call(shared, {**browser, "Cookie": COOKIE})) == [REFRESHED]
+    gif = shared.ask("/calls/v1/pixel/track?event=Pixel&anonymousId=a", headers=OWN, without=["Cookie"])
+    assert gif.body.startswith(b"GIF89a") and minted(gif)
+
+
+def test_calls_of_servers(shared):
+    """An SDK keeps no cookies: a new one each time would make a new person of each event."""
+    assert not cookies(call(shared, {"User-Agent": "analytics-node/2"}))
+    assert not cookies(call(shared, {**PERSON, "Sec-Fetch-Site": "cross-site", "Cookie": "a=b"}))
+    assert cookies(call(shared, {"Cookie": COOKIE})) == [REFRESHED]
+
+
+def test_other_answers(shared):
+    for path in ("/calls/marketo.js", "/mkto/marketo.js", "/mkto/v1/projects/key/settings"):
+        assert not cookies(shared.get(path)), path
+    assert cookies(call(shared, {"Cookie": COOKIE, "DNT": "1"})) == []
+
+
+def test_secure(shared):
+    context = ssl._create_unverified_context()  # pylint: disable=protected-access
+    connection = http.client.HTTPSConnection("127.0.0.1", shared.server.port3, timeout=20, context=context)
+    connection.request("POST", "/calls/v1/track", b'{"event":"E","anonymousId":"a"}', {
+        "Host": HOST, "Content-Type": "application/json", "Cookie": COOKIE})
+    got = connection.getresponse()
+    reply = http_talk.Reply(got.status, got.getheaders(), got.read())
+    connection.close()
+    assert cookies(reply) == [REFRESHED + "; Secure"]
