@@ -171,6 +171,10 @@ function about(status) {
 function away(why) {
   const since = answered > 0 ? " Last answer " + duration(Date.now() - answered) + " ago." : "";
   document.body.classList.add("old");
+  if (answered === 0) {
+    document.getElementById("main").replaceChildren(notice("asking", "What to look at",
+      "systemctl status marketo (or, when the web server starts it, its error log) · is the socket there, and may the web server's user open it? · marketo check"));
+  }
   say("bad", "away: " + why + since);
   document.title = "✕ Marketo courier";
 }
