@@ -327,7 +327,9 @@ static const char *ngx_http_marketo_add_origin(ngx_conf_t *cf, const ngx_str_t *
     if (origin == NULL || out == NULL) {
         return "finds no memory";
     }
-    const char *wrong = mkto_origin_read(ngx_http_marketo_slice(*value), out);
+    const char *wrong = mkto_slice_is(ngx_http_marketo_slice(*value), "off")
+                            ? "must stand alone"
+                            : mkto_origin_read(ngx_http_marketo_slice(*value), out);
     *origin = mkto_slice_str(wrong == NULL ? out : NULL);
     return wrong;
 }

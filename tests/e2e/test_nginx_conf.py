@@ -230,6 +230,85 @@ def test_another_handler_in_the_location(server):
     assert at(server, "location /t/") in said
 
 
+MISTAKES = [  # (line, what nginx -t says of it; None: fine)
+    ("marketo_cookie", "invalid number of arguments"), ("marketo_cookie on", 'MKTO0132 "marketo_cookie": "on" must be off, refresh or mint'),
+    ("marketo_cookie mint secure", 'MKTO0132 "marketo_cookie": "secure" must be domain=DOMAIN or httponly'),
+    ("marketo_cookie mint domain=", 'MKTO0132 "marketo_cookie": "domain=" must be a domain like example.com'),
+    ("marketo_cookie mint domain=10.0.0.1", "must be a domain like example.com"),
+    ("marketo_cookie refresh domain=co.uk", "is a domain that many sites share"), ("marketo_cookie refresh domain=.Example.COM httponly", None),
+    ("marketo_cookie mint httponly", None), ("marketo_cookie off", None),
+    ("marketo_track_pages yes", 'invalid value "yes"'), ("marketo_track_pages on", None), ("marketo_track_pages off", None),
+    ("marketo_consent $cookie_consent present=granted", 'MKTO0133 "marketo_consent": "present=granted" must be absent=granted'),
+    ("marketo_consent $nobody", 'unknown "nobody" variable'), ("marketo_consent $cookie_consent absent=granted", None),
+    ("marketo_consent granted", None), ("marketo_email $nobody", 'unknown "nobody" variable'), ("marketo_email $http_x_email", None),
+    ('marketo_email ""', None),
+    ("marketo_allow_origin https://a.example/path", 'MKTO0134 "marketo_allow_origin": "https://a.example/path" must be'),
+    ("marketo_allow_origin https://a.example *", 'MKTO0134 "marketo_allow_origin": "*" must name one host'),
+    ("marketo_allow_origin off https://a.example", 'MKTO0134 "marketo_allow_origin": "off" must stand alone'),
+    ("marketo_allow_origin " + " ".join("h%d.example" % n for n in range(64)), None),
+    ("marketo_allow_origin " + " ".join("h%d.example" % n for n in range(65)), 'MKTO0134 "marketo_allow_origin": "h64.example" is one too many'),
+    ("marketo_allow_origin off", None), ("marketo_allow_origin https://a.example http://localhost:3000", None),
+    ("marketo_subscription nobody", "MKTO0125 "), ("marketo_subscription other", None),
+]
+
+
+@pytest.mark.parametrize("line,said", MISTAKES, ids=[line[:50] for line, _ in MISTAKES])
+@pytest.mark.parametrize("place", ["http", "server", "location"])
+def test_values_of_the_surface(server, line, said, place):
+    server.conf.section("marketo other", **server.conf["marketo"])
+    if place == "http":
+        amend(server, "    marketo_courier", "    %s;\n    marketo_courier" % line)
+    else:
+        server.text["nginx"] = {"server": "%s;\n", "location": "location /t/ { %s; }\n"}[place] % line
+    if said is None:
+        accepted(server)
+    else:
+        told = refused(server, said)
+        assert "variable" in said or at(server, line + ";") in told  # nginx does not say where that is
+
+
+@pytest.mark.parametrize("line", ["marketo_cookie off", "marketo_consent a", "marketo_email a", "marketo_allow_origin off",
+                                  "marketo_subscription a", "marketo_track_pages off"])
+def test_values_that_stand_twice(server, line):
+    server.text["nginx"] = "%s;\n%s;\n" % (line, line)
+    refused(server, '"%s" directive is duplicate' % line.split()[0])
+
+
+@pytest.mark.parametrize("line", ["marketo_track_pages on", "marketo_cookie refresh", "marketo_subscription a", "location /s { marketo_status; }"])
+def test_what_needs_marketo_config(server, line):
+    """Each of them; those that turn something off do not."""
+    amend(server, "    marketo_config ", "    # marketo_config ")
+    amend(server, "{ marketo;", "{")
+    server.location()
+    server.text["nginx"] = "marketo_track_pages off; marketo_cookie off;\n"
+    accepted(server)
+    server.text["nginx"] = line + ("\n" if line.endswith("}") else ";\n")
+    name = "marketo_status" if "status" in line else line.split()[0]
+    said = refused(server, 'MKTO0127 "%s" in ' % name)
+    assert at(server, line) in said
+
+
+def test_subscription_that_is_not_there(server):
+    """Without [marketo] each server must say whose its pages are; the argument of marketo wins."""
+    server.conf.sections["marketo a"] = server.conf.sections.pop("marketo")
+    server.conf.section("marketo b", **server.conf["marketo a"])
+    server.location(subscription="a")
+    server.text["nginx"] = "location /pages/ { marketo_track_pages on; }\n"
+    said = refused(server, "MKTO0125 ", 'no section [marketo], which "marketo_track_pages" asks for')
+    assert at(server, "location /pages/") in said
+    server.text["nginx"] = "marketo_subscription b;\n" + server.text["nginx"]
+    accepted(server)
+    server.text["nginx"] = "location /s { marketo_status; }\n"
+    accepted(server)
+
+
+def test_status_and_marketo_in_one_location(server):
+    server.text["nginx"] = "location /t/ { marketo; marketo_status; }\n"
+    refused(server, 'MKTO0124 another directive takes the location "/t/" away from "marketo"')
+    server.text["nginx"] = "location /t/ { marketo_status; marketo_status; }\n"
+    refused(server, '"marketo_status" directive is duplicate')
+
+
 def test_a_bad_reload_keeps_the_old_configuration(server):
     server.start()
     wait_until(lambda: server.post("track", {"event": "e", "userId": "u"}).status == 200, what="the courier is up")

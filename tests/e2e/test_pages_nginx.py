@@ -1,0 +1,227 @@
+"""Page views of nginx: what only nginx has, and what its workers do with an event for which nobody waits."""
+import os
+import re
+import time
+
+import pytest
+
+from fake_courier import SILENT, Answer, FakeCourier
+from nginx_conf import amend
+from site_of_pages import COOKIE, HOST, PAGE, PERSON, TOKEN, App
+from waiting import wait_until
+
+pytestmark = pytest.mark.servers("nginx")
+
+
+@pytest.fixture(name="fake")
+def new_fake(server):
+    server.courier, server.workers = "external", 1
+    server.text["nginx"] = "marketo_track_pages on;\n"
+    with open(os.path.join(server.directory, "www", "page.html"), "wb") as file:
+        file.write(PAGE)
+    it = FakeCourier(server.conf.socket)
+    it.start()
+    yield it
+    it.stop()
+    assert not it.errors, it.errors
+
+
+@pytest.fixture(name="app")
+def new_app():
+    it = App()
+    yield it
+    it.stop()
+
+
+def paths(fake):
+    return [event.json["properties"]["url"].split(HOST)[1] for event in fake.events if event.call == "page"]
+
+
+def settle(server, fake, *wanted):
+    """One more page view: the one worker has told what it was shown before by then."""
+    server.get("/page.html?last", PERSON)
+    wait_until(lambda: "/page.html?last" in paths(fake), what="the last page view")
+    assert paths(fake) == [*wanted, "/page.html?last"]
+
+
+def test_what_a_page_view_says(server, fake):
+    server.text["nginx"] += "marketo_email $http_x_email;\n"
+    server.start()
+    before = time.time() * 1000
+    headers = dict(PERSON, Referer="https://r.example/x", **{"X-Email": "ada@example.com"})
+    assert server.get("/page.html?q=1&r=a%20b", headers).status == 200
+    event = fake.wait(1)[0]
+    assert event.json == {"properties": {"url": "http://www.example.com/page.html?q=1&r=a%20b", "referrer": "https://r.example/x"}}
+    assert (event.call, event.flags, event.ack) == ("page", {"server", "browser"}, 1)
+    fields = event.fields
+    assert re.fullmatch(b"[0-9a-f]{32}", fields["request_id"]) and before - 1000 <= fields["received_ms"] <= time.time() * 1000
+    assert {name: fields.get(name) for name in ("cookie", "user_agent", "accept_language", "remote_addr", "host", "email", "referer")} == {
+        "cookie": b"id:561-HYG-937&token:" + TOKEN.encode(), "user_agent": PERSON["User-Agent"].encode(), "accept_language": b"de-CH",
+        "remote_addr": b"127.0.0.1", "host": b"www.example.com", "email": b"ada@example.com", "referer": None}
+
+
+def test_requests_that_nginx_makes_itself(server, fake, app):
+    """One page view for what the visitor asked for, whatever nginx asked for; none for a POST that ends in a page."""
+    server.text["nginx"] += """
+        proxy_intercept_errors on;
+        location = /mirrored { mirror /copy; proxy_pass APP/app/page; }
+        location = /copy { internal; proxy_pass APP/app/page; }
+        location = /sent { proxy_pass APP/app/page?h=X-Accel-Redirect:/page.html; }
+        location = /fallback { error_page 404 = @other; proxy_pass APP/app/missing; }
+        location @other { proxy_pass APP; }
+        location = /soft { error_page 404 =200 /page.html; proxy_pass APP/app/missing; }
+        location = /form { error_page 405 =200 /page.html; return 405; }
+        location = /framed { add_before_body /page.html; add_after_body /page.html; proxy_pass APP/app/page; }
+        location = /made { default_type text/html; return 200 "<title>made</title>"; }
+        location = /changed { sub_filter text words; proxy_pass APP/app/page; }
+        location = /if { default_type text/html; if ($arg_x) { return 200 "<title>if</title>"; } return 200 "<title>else</title>"; }
+        location = /rewritten { rewrite ^ /page.html?by=rewrite last; }
+        location /hidden/ { internal; }
+    """.replace("APP", app.url)
+    server.start()
+    wanted = ["/mirrored", "/sent", "/fallback", "/soft", "/framed", "/made", "/changed", "/if?x=1", "/if", "/rewritten?q", "/"]
+    for path in wanted:
+        assert server.get(path, PERSON).status == 200, path
+    assert server.request("POST", "/form", b"a=b", PERSON).status == 200
+    assert server.get("/hidden/page.html", PERSON).status == 404
+    settle(server, fake, *wanted)
+
+
+def test_realip_and_two_brands(server, fake):
+    """The address that nginx has resolved; each host's subscription, whose cookie among several is the visitor's."""
+    server.conf.section("marketo b", **dict(server.conf["marketo"], munchkin_id="111-AAA-222"))
+    server.location()
+    server.location("/mkto/", host="b.example.com")
+    server.location("/direct/", subscription="b")
+    amend(server, "    marketo_courier", "    set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;\n    marketo_courier")
+    amend(server, "server_name b.example.com;", "server_name b.example.com; marketo_subscription b; marketo_track_pages on;")
+    server.start()
+    both = COOKIE + "; _mkto_trk=id:111-AAA-222&token:_mch-b.example.com-1374552656411-11111"
+    for host in (HOST, "b.example.com"):
+        server.get("/page.html", dict(PERSON, Host=host, Cookie=both, **{"X-Real-IP": "2001:db8::7"}))
+    one, two = fake.wait(2)
+    assert one.fields["remote_addr"] == two.fields["remote_addr"] == b"2001:db8::7"
+    assert not one.fields["subscription"] and one.fields["cookie"].endswith(b"-90718")
+    assert two.fields["subscription"] == b"b" and two.fields["cookie"].endswith(b"-11111")
+    assert server.post("track", b"{}", {"Host": "b.example.com"}).status == 200
+    assert server.post("track", b"{}", {"Host": HOST}, prefix="/direct/").status == 200
+    assert [event.fields["subscription"] for event in fake.wait(4)[2:]] == [b"b", b"b"]
+
+
+def test_log_format(server, fake):
+    server.location()
+    amend(server, "access_log off;", 'log_format ours "$uri $marketo_verdict $marketo_event_id $marketo_visitor"; access_log %s/access.log ours;'
+          % server.directory)
+    server.start()
+    server.get("/page.html", PERSON)
+    server.get("/page.html", dict(PERSON, **{"User-Agent": "curl/8.0"}))
+    server.get("/page.html", dict(PERSON, Cookie="a=b"))
+    server.get("/index.html", dict(PERSON, **{"Sec-Fetch-Dest": "image"}))
+    assert server.post("track", b"{}", {"Cookie": COOKIE}).status == 200
+    assert server.get("/mkto/marketo.js").status == 200
+    ids = [event.fields["request_id"].decode() for event in fake.wait(2)]
+    log = os.path.join(server.directory, "access.log")
+    wait_until(lambda: server.read(log).count("\n") == 6, what="six lines")
+    assert server.read(log).splitlines()[:5] == [
+        "/page.html queued %s %s" % (ids[0], TOKEN), "/page.html bot - " + TOKEN, "/page.html no_visitor - -", "/index.html - - " + TOKEN,
+        "/mkto/v1/track stored %s %s" % (ids[1], TOKEN)]
+
+
+def test_minted_visitor_in_the_log(server, fake):
+    server.text["nginx"] += "marketo_cookie mint;\n"
+    amend(server, "access_log off;", 'log_format ours "$marketo_visitor"; access_log %s/access.log ours;' % server.directory)
+    server.start()
+    reply = server.get("/page.html", dict(PERSON, Cookie="a=b"))
+    token = re.search("token:([^;]+);", reply.headers["set-cookie"]).group(1)
+    assert fake.wait(1)[0].fields["cookie"].decode() == "id:561-HYG-937&token:" + token
+    wait_until(lambda: server.read(os.path.join(server.directory, "access.log")) == token + "\n", what="a line")
+
+
+def test_consent_of_the_application(server, fake, app):
+    """What the response says is known when the page view is recorded."""
+    server.text["nginx"] += "marketo_consent $upstream_http_x_consent;\nlocation /app/ { proxy_pass %s; }\n" % app.url
+    server.start()
+    for said in ("granted", "denied"):
+        server.get("/app/page?h=X-Consent:" + said, PERSON)
+    server.get("/app/page?last&h=X-Consent:granted", PERSON)
+    wait_until(lambda: len(paths(fake)) == 2, what="two page views")
+    assert [path for path in paths(fake) if "denied" in path] == []
+    fake.wait_counts(consent=1)
+
+
+# ---- nobody waits ----
+
+def test_the_courier_comes_later(server, fake):
+    """What was shown while there was no courier is told when it is back."""
+    fake.stop()
+    server.announce("MKTO0130 no courier")
+    server.start()
+    for n in range(3):
+        assert server.get("/page.html?%d" % n, PERSON).status == 200
+    fake.start()
+    wait_until(lambda: paths(fake) == ["/page.html?%d" % n for n in range(3)], what="three page views")
+    assert len({event.fields["request_id"] for event in fake.events}) == 3
+
+
+def test_a_courier_that_has_stopped_costs_pages_nothing(server, fake):
+    server.start()
+    server.get("/page.html", PERSON)
+    fake.wait(1)
+    fake.hold()
+    before = time.monotonic()
+    with server.talk() as talk:
+        for n in range(300):
+            assert talk.request("GET", "/page.html?%d" % n, None, PERSON).status == 200
+    assert time.monotonic() - before < 10
+    fake.release()
+    wait_until(lambda: len(fake.events) == 301, what="all page views")
+
+
+def test_page_views_that_are_not_stored_are_counted(server, fake):
+    """After a call has timed out nothing is taken until the courier is heard again."""
+    server.location(timeout="200ms")
+    server.announce("MKTO0130 no courier")
+    server.start()
+    fake.rule = lambda event: SILENT
+    assert server.post("track", b"{}").status == 503
+    assert server.get("/page.html?lost", PERSON).status == 200
+    fake.rule = lambda event: Answer("stored")
+    fake.wait_counts(not_stored=1)
+    wait_until(lambda: server.post("track", b"{}").status == 200, what="it is heard again")
+    settle(server, fake)
+
+
+@pytest.mark.parametrize("how", ["stop", "quit", "reload"])
+def test_a_worker_that_ends_takes_none_with_it(server, fake, how):
+    server.start()
+    fake.wait(1, what=fake.hellos)
+    server.get("/page.html", PERSON)
+    fake.wait(1)
+    with server.talk() as talk:
+        for n in range(200):
+            talk.request("GET", "/page.html?%d" % n, None, PERSON)
+        if how == "reload":
+            server.reload()
+        else:
+            server.stop(graceful=how == "quit")
+    wait_until(lambda: len(fake.events) >= 201, what="all page views")
+    assert paths(fake)[1:] == ["/page.html?%d" % n for n in range(200)]
+
+
+def test_many_go_together(server, fake):
+    """Frames that nobody waits for gather: a burst costs far fewer writes than it has page views."""
+    server.start()
+    fake.wait(1, what=fake.hellos)
+    burst = b"".join(b"GET /page.html?%d HTTP/1.1\r\nHost: %s\r\nUser-Agent: Mozilla/5.0 Firefox/150.0\r\nCookie: %s\r\n%s\r\n" % (
+        n, HOST.encode(), COOKIE.encode(), b"Connection: close\r\n" if n == 999 else b"") for n in range(1000))
+    before = written(server)
+    assert len(server.raw(burst)) == 1000
+    fake.wait(1000)
+    # Each response is a write as well; what is over that went to the courier, and to the log.
+    assert written(server) - before < 1000 + 100
+
+
+def written(server):
+    """Write calls of the one worker so far."""
+    with open("/proc/%d/io" % server.children()[0], encoding="ascii") as file:
+        return int(re.search(r"syscw: (\d+)", file.read()).group(1))
