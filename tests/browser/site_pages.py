@@ -106,6 +106,10 @@ class Site:
         self.server.start()
         return self
 
+    def meet_courier(self):
+        """A server that stops before its courier knows it leaves it waiting for a first caller."""
+        assert self.server.post("alias", {"userId": "u1", "previousId": "u0"}).status == 200
+
     # ---- what Marketo received ----
 
     @property

@@ -37,9 +37,9 @@ def test_every_call(site, modules):
     assert site.visited(3) == [("https://www.example.com/pricing", "utm_source=news"),
                                ("https://www.example.com/event/Update-Buying-Period", "newPeriod=2016-01-01&lastName=Peterson"),
                                ("https://www.example.com/screen/Home-Screen", "")]
-    site.known(1)
+    wait_until(lambda: site.sandbox.store.cookies, timeout=60, what="the visitor is the person: a group needs one")
     run(site, modules, [["group", dict(who, groupId="g1", traits={"name": "Acme"})]])
-    wait_until(lambda: site.people and site.people[0].get("company") == "Acme", what=site.people)
+    wait_until(lambda: site.people and site.people[0].get("company") == "Acme", timeout=60, what=site.people)
     person = site.people[0]
     assert (person["email"], person["firstName"], person["lastName"], person["plan"]) == ("jake@example.com", "Jake", "Peterson", "Pro")
     assert len(site.tokens) == 1
