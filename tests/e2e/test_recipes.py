@@ -92,8 +92,8 @@ def test_reverse_proxy(server, sandbox, upstream):
     cookie = reply.headers["set-cookie"].partition(";")[0]
     site.page("/contact", Cookie=cookie)
     assert site.ask("POST", "/mkto/v1/track", {"event": "Asked", "anonymousId": "a"}, Cookie=cookie, Sec_Fetch_Site="same-origin").status == 200
-    assert sorted(site.visits(sandbox, 3)) == ["www.example.com/contact", "www.example.com/event/Asked", "www.example.com/pricing"] or \
-        sorted(it.partition("://")[2] for it in site.visits(sandbox, 3))[0].startswith("www.example.com/contact")
+    assert sorted(page.partition("://")[2] for page in site.visits(sandbox, 3)) == [
+        "www.example.com/contact", "www.example.com/event/Asked", "www.example.com/pricing"]
     assert len({visit["token"] for visit in sandbox.store.visits}) == 1, "one visitor"
 
 
@@ -124,7 +124,7 @@ def test_behind_cdn(server, sandbox, upstream):
     site = Site(server, "behind-cdn", ["remoteip", "proxy", "proxy_http"], app=("127.0.0.1:3000", "127.0.0.1:%d" % upstream.server_port))
     site.page("/", Cookie=COOKIE, X_Forwarded_For="203.0.113.7, 192.0.2.9")
     site.visits(sandbox, 1)
-    assert sandbox.store.visits[0]["headers"].get("X-Forwarded-For", sandbox.store.visits[0]["headers"].get("x-forwarded-for")) == "203.0.113.7"
+    assert sandbox.store.visits[0]["headers"]["x-forwarded-for"] == "203.0.113.7"
 
 
 def test_two_brands(server, sandbox):
