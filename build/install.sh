@@ -13,4 +13,7 @@ install -D -m 0644 "$out/mod_marketo.so" "$httpd_modules/mod_marketo.so"
 install -D -m 0644 "$here/marketo.1" "$dest$prefix/share/man/man1/marketo.1"
 install -D -m 0644 "$here/packaging/marketo.service" "$dest/lib/systemd/system/marketo.service"
 install -D -m 0644 "$here/marketo.conf.example" "$dest$prefix/share/doc/marketo/marketo.conf.example"
+for recipe in "$here"/recipes/*/*.conf; do
+    install -D -m 0644 "$recipe" "$dest$prefix/share/doc/marketo/recipes/${recipe#"$here"/recipes/}"
+done
 echo "Installed. Next: copy $prefix/share/doc/marketo/marketo.conf.example to /etc/marketo/marketo.conf (README, Install)."
