@@ -3,8 +3,8 @@ import os
 
 
 def amend(server, before, after):
-    """Changes one place of nginx.conf whenever it is written."""
-    write, path = server.write_config, os.path.join(server.directory, "nginx.conf")
+    """Changes one place of nginx.conf, or httpd.conf, whenever it is written."""
+    write, path = server.write_config, os.path.join(server.directory, server.family + ".conf")
 
     def amended():
         write()

@@ -32,11 +32,10 @@ class Site:
             text = text.replace(before, after)
         if server.family == "nginx":
             # The harness' own server stays the one of its own port.
-            amend(server, "    access_log off;\n", "    access_log off; types { text/html html; application/javascript js; }\n" + text)
+            amend(server, "    access_log off;\n", "    access_log off;\n" + text)
         else:
             server.modules += [it for it in modules if it not in server.modules]
-            amend(server, "TypesConfig /dev/null\n", "TypesConfig /dev/null\nAddType text/html .html\nAddType application/javascript .js\nListen 127.0.0.1:%d\n" % self.port)
-            amend(server, "MarketoCourier ", text + "MarketoCourier ")
+            amend(server, "MarketoCourier ", "Listen 127.0.0.1:%d\nAddType text/html .html\n%sMarketoCourier " % (self.port, text))
         server.start()
 
     def ask(self, method, path, body=None, host="www.example.com", **headers):
@@ -147,6 +146,7 @@ def test_two_brands(server, sandbox):
 def test_first_party_munchkin(server, sandbox, upstream):
     upstream.pages["/munchkin.js"] = (b'load("//munchkin.marketo.net/" + version + "/munchkin.js")', "application/javascript")
     there = "http://127.0.0.1:%d" % upstream.server_port
+    server.announce("AH01873: Init: Session Cache is not configured")
     site = Site(server, "first-party-munchkin", ["proxy", "proxy_http", "substitute", "filter", "headers", "ssl"],
                 script=("https://munchkin.marketo.net", there), events=("https://561-HYG-937.mktoresp.com", there))
     script = site.ask("GET", "/munchkin/munchkin.js", Cookie="session=secret").body
