@@ -138,6 +138,14 @@ void mkto_budget_spend(struct mkto_budget *budget, uint64_t mono_ms, int64_t wal
     note_call(budget, mono_ms);
 }
 
+void mkto_budget_held_up(struct mkto_budget *budget, unsigned count, uint64_t mono_ms)
+{
+    for (unsigned nth = 1; nth <= count && nth <= budget->held; nth++) {
+        budget->calls[(budget->at + MKTO_BUDGET_WINDOW_MAX - nth) % MKTO_BUDGET_WINDOW_MAX] =
+            mono_ms;
+    }
+}
+
 void mkto_budget_end(struct mkto_budget *budget)
 {
     if (budget->running > 0) {

@@ -48,6 +48,8 @@ void mkto_budget_limit(struct mkto_budget *budget, const struct mkto_budget_limi
 uint64_t mkto_budget_when(const struct mkto_budget *budget, enum mkto_budget_use use,
                           uint64_t mono_ms, int64_t wall_ms);
 void mkto_budget_spend(struct mkto_budget *budget, uint64_t mono_ms, int64_t wall_ms);
+/* The last `count` calls were spent a while ago and are sent only now. */
+void mkto_budget_held_up(struct mkto_budget *budget, unsigned count, uint64_t mono_ms);
 void mkto_budget_end(struct mkto_budget *budget); /* a call has ended */
 
 unsigned mkto_budget_in_window(const struct mkto_budget *budget, uint64_t mono_ms);

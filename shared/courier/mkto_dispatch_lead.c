@@ -97,7 +97,7 @@ static bool is_unchanged(struct mkto_dispatch *dispatch, const struct errand *er
     int64_t age;
 
     if (!mkto_spool_sent_get(dispatch->spool, parcel->lead, &digest, &at) ||
-        digest != parcel->digest) {
+        digest == MKTO_DISPATCH_UNSURE || digest != parcel->digest) {
         return false;
     }
     age = mkto_dispatch_wall(dispatch) - at;

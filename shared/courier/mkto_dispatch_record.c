@@ -66,6 +66,25 @@ void mkto_dispatch_bury(struct mkto_dispatch *dispatch, struct channel *channel,
 
 /* ---- writing ---- */
 
+/*
+ * A lead that is on its way is not known to be as it was last told, until the answer is recorded: a
+ * call that timed out, or that a dead courier sent, may have changed it. After a crash the lead
+ * waits for its interval from here on, so that Marketo is not told twice at the same time.
+ */
+static int write_unsure(const struct mkto_dispatch *dispatch, const struct channel *channel,
+                        struct mkto_error *err)
+{
+    for (const struct errand *errand = channel->outbox; errand != NULL; errand = errand->next) {
+        for (unsigned i = 0; errand->kind != ERRAND_LINK && i < errand->count; i++) {
+            if (mkto_spool_sent_put(dispatch->spool, errand->parcels[i].lead, MKTO_DISPATCH_UNSURE,
+                                    mkto_dispatch_wall(dispatch), err) != 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
 static int write_budgets(struct mkto_dispatch *dispatch, struct mkto_error *err)
 {
     for (unsigned i = 0; i < dispatch->channel_count; i++) {
@@ -78,7 +97,8 @@ static int write_budgets(struct mkto_dispatch *dispatch, struct mkto_error *err)
         }
         mkto_budget_save(&channel->budget, text);
         (void)snprintf(key, sizeof(key), "budget/%s", channel->name);
-        if (mkto_spool_state_put(dispatch->spool, key, text, err) != 0) {
+        if (mkto_spool_state_put(dispatch->spool, key, text, err) != 0 ||
+            write_unsure(dispatch, channel, err) != 0) {
             return -1;
         }
     }
@@ -114,8 +134,15 @@ static void failed(struct mkto_dispatch *dispatch, const struct mkto_error *err)
     }
 }
 
-static void send_outbox(struct channel *channel)
+/* A commit that failed for a while has held them up: in the window they count from now on. */
+static void send_outbox(struct channel *channel, uint64_t now)
 {
+    unsigned count = 0;
+
+    for (const struct errand *errand = channel->outbox; errand != NULL; errand = errand->next) {
+        count++;
+    }
+    mkto_budget_held_up(&channel->budget, count, now);
     while (channel->outbox != NULL) {
         struct errand *errand = channel->outbox;
         channel->outbox = errand->next;
@@ -142,7 +169,7 @@ static void recorded(struct mkto_dispatch *dispatch, unsigned count)
     for (unsigned i = 0; i < dispatch->channel_count; i++) {
         dispatch->channels[i]->unsaved = false;
         if (!dispatch->leaving) {
-            send_outbox(dispatch->channels[i]);
+            send_outbox(dispatch->channels[i], mkto_dispatch_mono(dispatch));
         }
     }
 }

@@ -37,6 +37,7 @@
 #define MKTO_DISPATCH_KNOWN_AGAIN_MS 15000  /* and is looked up again so often */
 #define MKTO_DISPATCH_SAY_MS 60000          /* one line a minute for what goes on happening */
 #define MKTO_DISPATCH_SECRET_MAX 512        /* bytes of a secret with its NUL */
+#define MKTO_DISPATCH_UNSURE UINT64_C(0)    /* digest of a lead while Marketo's answer is out */
 
 /* What an event turned out to be when it was read. */
 enum fate {

@@ -71,6 +71,10 @@ enum mkto_stored mkto_intake_store(struct mkto_intake *intake, struct mkto_slice
     if (!open_turn(intake)) {
         return MKTO_STORED_NOT;
     }
+    if (mkto_spool_seen(intake->spool, hash)) { /* one that waited in memory until now */
+        intake->counters.duplicates++;
+        return MKTO_STORED_SEEN;
+    }
     if (mkto_spool_append(intake->spool, envelope, hash, intake->wall, &intake->turn.last_id,
                           &err) != 0) {
         refuse_turn(intake, &err);

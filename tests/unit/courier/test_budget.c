@@ -118,6 +118,23 @@ static void test_day_and_reserve(void **state)
     assert_int_equal(when(&budget, 10), 10);
 }
 
+/* What waited for the disk counts from when it went, not from when it was planned. */
+static void test_held_up(void **state)
+{
+    struct mkto_budget budget = budget_of(3, 5, 1000, 0);
+    (void)state;
+    call(&budget, 1000);
+    call(&budget, 1000);
+    call(&budget, 1000);
+    mkto_budget_held_up(&budget, 2, 30000);
+    assert_int_equal(mkto_budget_in_window(&budget, 30000), 2);
+    assert_true(when(&budget, 30000) <= 30000); /* the first one was not held up */
+    call(&budget, 30000);
+    assert_int_equal(when(&budget, 30000), 50000);
+    mkto_budget_held_up(&budget, 200, 31000);
+    assert_int_equal(when(&budget, 31000), 51000);
+}
+
 static void test_restart_counts_as_full(void **state)
 {
     struct mkto_budget budget = budget_of(3, 5, 1000, 0);
@@ -205,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_no_window_ever_holds_more),
         cmocka_unit_test(test_at_once),
         cmocka_unit_test(test_day_and_reserve),
+        cmocka_unit_test(test_held_up),
         cmocka_unit_test(test_restart_counts_as_full),
         cmocka_unit_test(test_text_that_is_no_state),
         cmocka_unit_test(test_day_is_chicagos),
