@@ -10,6 +10,7 @@ from waiting import wait_until
 
 PEOPLE = 10000
 KILLS = 5
+AT_ONCE = 5
 LOST = (r"MKTO01\d\d", r"exited on signal 9", r"AH00051|AH00052|exit signal Killed", r"unlink.*courier")
 
 
@@ -20,7 +21,7 @@ def wide_limits(sandbox):
 
 
 def configure(server):
-    server.conf["marketo"].update(calls_per_20s=100, calls_at_once=5, batch_wait="100ms")
+    server.conf["marketo"].update(calls_per_20s=100, calls_at_once=AT_ONCE, batch_wait="100ms")
     server.announce(*LOST)
 
 
@@ -49,12 +50,21 @@ def test_courier_is_killed(server, sandbox):
         first = mentions(sandbox, email)[0]
         after = [when for when in times if when > first["at"]]
         if first["lost"]:
-            continue  # a busy sandbox read it when its courier was dead already
+            continue  # a busy sandbox read it when its courier was dead already: assert_lost_with_couriers counts these
         assert after, "%s came twice, and no courier died after the first time: %s, kills at %s" % (
             email, [(call["at"], call["ms"], call["status"]) for call in mentions(sandbox, email)], times)
         between = [c for c in calls if first["at"] < c["at"] < after[0]]
-        assert len(between) <= 5, "%s came twice, but its answer was long recorded when the courier died" % email
+        assert len(between) <= AT_ONCE, "%s came twice, but its answer was long recorded when the courier died" % email
+    assert_lost_with_couriers(calls, times)
     assert len(server.couriers()) == 1
+
+
+def assert_lost_with_couriers(calls, times):
+    """An answer is lost only with the courier that waited for it: none before one died, and with each no more than it has calls at once."""
+    lost = [call["at"] + call["ms"] / 1000 for call in calls if call["lost"]]
+    for deaths, until in enumerate(times + [float("inf")]):
+        before = [end for end in lost if end < until]
+        assert len(before) <= AT_ONCE * deaths, "%d answers lost, %d couriers dead: one that lived hung up; %s" % (len(before), deaths, before)
 
 
 @pytest.mark.servers("nginx", "httpd-event", "httpd-prefork")
@@ -70,6 +80,7 @@ def test_workers_are_killed(server, sandbox):
     syncs = audit(sandbox, load)
     assert len(load.accepted) == PEOPLE // 5
     assert not [email for email, count in syncs.items() if count > 1], "the courier lived: nothing comes twice"
+    assert not [call for call in sandbox.calls("rest", "sync") if call["lost"]], "the courier lived: it heard every answer"
 
 
 def worker_pids(server):
