@@ -200,15 +200,64 @@ static void what_the_server_kept_away(void **state)
     expect(bench, &(struct shot){SLOW}, MKTO_ANSWER_STORED, NULL); /* the connection goes on */
 }
 
+/* An SDK that got no answer sends the same with a new sentAt. */
+static void sent_again(void **state)
+{
+    struct bench *bench = *state;
+    start_client(bench);
+    expect(bench,
+           &(struct shot){.body = "{\"event\":\"E\",\"userId\":\"u\",\"messageId\":\"m\","
+                                  "\"sentAt\":\"2023-11-14T22:13:20Z\"}"},
+           MKTO_ANSWER_STORED, NULL);
+    expect(bench,
+           &(struct shot){.body = "{\"event\":\"E\",\"userId\":\"u\",\"messageId\":\"m\","
+                                  "\"sentAt\":\"2023-11-14T22:14:20Z\"}"},
+           MKTO_ANSWER_STORED, NULL);
+    expect(bench,
+           &(struct shot){.call = MKTO_CALL_BATCH,
+                          .body = "{\"sentAt\":\"2023-11-14T22:15:20Z\",\"batch\":[{\"type\":"
+                                  "\"track\",\"event\":\"E\",\"userId\":\"u\",\"messageId\":"
+                                  "\"m\"}]}"},
+           MKTO_ANSWER_STORED, NULL);
+    assert_int_equal(mkto_spool_waiting(bench->spool), 1);
+    assert_int_equal(counted(bench, NULL, "duplicates"), 2);
+}
+
+/* `integrations` of the batch hold for each item; its own win. */
+static void switched_off_for_the_batch(void **state)
+{
+    struct bench *bench = *state;
+    start_client(bench);
+    expect(bench,
+           &(struct shot){.call = MKTO_CALL_BATCH,
+                          .body = "{\"integrations\":{\"All\":false},\"batch\":[{\"type\":"
+                                  "\"track\",\"event\":\"A\",\"userId\":\"u\"},{\"type\":"
+                                  "\"track\",\"event\":\"B\",\"userId\":\"u\","
+                                  "\"integrations\":{\"Marketo\":true}},{\"type\":\"track\","
+                                  "\"event\":\"C\",\"userId\":\"u\",\"integrations\":{"
+                                  "\"marketo\":true}}]}"},
+           MKTO_ANSWER_STORED, NULL);
+    assert_int_equal(mkto_spool_waiting(bench->spool), 1);
+    assert_non_null(
+        memmem(stored_at(bench, 1).body.data, stored_at(bench, 1).body.len, "\"B\"", 3));
+    assert_int_equal(counted(bench, "filtered_by", "integrations"), 2);
+}
+
 #define RULE_TEST(name) cmocka_unit_test_setup_teardown(name, setup_rules, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RULE_TEST(a_network_has_a_rate),       RULE_TEST(who_is_not_counted),
-        RULE_TEST(when_to_try_again),          RULE_TEST(page_views_over_the_rate),
-        RULE_TEST(who_may_identify),           RULE_TEST(each_item_of_a_batch),
-        RULE_TEST(only_the_network_is_stored), RULE_TEST(what_the_server_kept_away),
+        RULE_TEST(a_network_has_a_rate),
+        RULE_TEST(who_is_not_counted),
+        RULE_TEST(when_to_try_again),
+        RULE_TEST(page_views_over_the_rate),
+        RULE_TEST(who_may_identify),
+        RULE_TEST(each_item_of_a_batch),
+        cmocka_unit_test_setup_teardown(sent_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(switched_off_for_the_batch, setup, teardown),
+        RULE_TEST(only_the_network_is_stored),
+        RULE_TEST(what_the_server_kept_away),
     };
     apr_initialize();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
