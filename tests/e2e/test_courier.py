@@ -128,6 +128,28 @@ def new_couriers(directory):
     it.end()
 
 
+# ---- what it tells web servers ----
+
+def test_status_of_64_subscriptions(couriers):
+    """For a status page: the same as `marketo status --json`, within what a verdict may hold."""
+    for number in range(63):
+        couriers.conf.section("marketo brand-%d" % number, **couriers.conf["marketo"])
+    couriers.conf.write()
+    couriers.start("--hold")
+    with couriers.client() as client:
+        verdict = client.verdict(client.send("track", b'{"event":"A","userId":"tom@example.com"}'))
+        assert verdict.answer == "stored"
+        verdict = client.verdict(client.send("status", b""))
+    assert verdict.answer == "stored" and len(verdict.body) <= 61440
+    told, shown = json.loads(verdict.body), couriers.status()
+    assert b"tom@" not in verdict.body and b"hush" not in verdict.body
+    assert told.keys() == shown.keys() and told["intake"]["accepted"] == 1
+    listed = [subscription["name"] for subscription in told["dispatch"]["subscriptions"]]
+    every = [subscription["name"] for subscription in shown["dispatch"]["subscriptions"]]
+    assert len(every) == 64 and listed == every[:len(listed)] and len(listed) >= 16
+    assert listed == every or told["dispatch"]["subscriptions_total"] == 64
+
+
 # ---- start and stop ----
 
 def test_sigterm_ends_it_within_a_second(couriers):
