@@ -1,7 +1,7 @@
 # Two commands matter: `make run` shows it at work, `make test` proves it. `make help` lists the rest.
 .POSIX:
 .SUFFIXES:
-.PHONY: all build deps run test bench install clean help unit e2e browser fault lint asan asan-e2e tsan valgrind test-deps fuzz coverage crash soak
+.PHONY: all build deps run test bench growth bench-long bench-publish install clean help unit e2e browser fault lint asan asan-e2e tsan valgrind test-deps fuzz coverage crash soak
 
 OUT = out
 BUILD = $(OUT)/build
@@ -9,6 +9,7 @@ JOBS = 2
 PYTHON = /usr/bin/python3
 PREFIX = /usr
 DESTDIR =
+BENCH =
 
 all: deps build ## install what the build needs, build marketo and both modules into out/
 
@@ -32,8 +33,15 @@ test: test-deps ## build and run every test: unit, end to end, browser, fault, s
 unit e2e browser fault lint asan asan-e2e tsan valgrind: test-deps ## one layer of `make test`
 	@$(PYTHON) tests/run.py --out $(OUT) --jobs $(JOBS) $@
 
-bench: test-deps build ## measure against the servers' own numbers, in one run
-	@$(PYTHON) tests/bench/bench.py --out $(OUT)
+bench growth: test-deps build ## measure against the servers' own numbers; growth: beside many waiting events
+	@cmake --build $(OUT)/build --target core_speed >$(OUT)/build.log
+	@$(PYTHON) tests/bench/bench.py --out $(OUT) $(BENCH) $(@:bench=)
+
+bench-long: ## the same with 15 rounds of 5 s
+	@$(MAKE) bench BENCH="--rounds 15 --seconds 5"
+
+bench-publish: ## put the figures of the last `make bench` into BENCH.md
+	@$(PYTHON) tests/bench/report.py $(OUT)/bench/bench.json
 
 FUZZ_SECONDS = 60
 fuzz: test-deps ## give each fuzz target FUZZ_SECONDS (60) of libFuzzer, from its corpus

@@ -1,0 +1,183 @@
+"""
+The figures of `make bench` as Markdown and as plots. Run by itself it puts those of a run into BENCH.md and beside it:
+
+    tests/bench/report.py out/bench/bench.json
+"""
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+BEGIN, END = "<!-- results: make bench, then make bench-publish -->", "<!-- end of results -->"
+PLOT = """set terminal svg size 860,340 font "sans-serif,12" background "white"
+set output "%s"
+set grid ytics lc rgb "#dddddd"
+set border 3
+set tics nomirror
+"""
+RATES_PLOT = """set style data histogram
+set style histogram clustered gap 1
+set style fill solid noborder
+set key top left
+set yrange [0:*]
+set xlabel "connections"
+set ylabel "requests/s"
+set format y "%%.0f"
+$data << EOD
+%s
+EOD
+plot $data using 2:xtic(1) title "nginx, return 204" lc rgb "#9aa5b1", \\
+     $data using 3 title "event, answered when the courier has it (memory)" lc rgb "#4a90c2", \\
+     $data using 4 title "event, answered when it is fsynced (disk)" lc rgb "#1d4f73"
+"""
+GROWTH_PLOT = """set multiplot layout 1,2
+set logscale x
+set format x "10^{%%L}"
+set yrange [0:*]
+set xlabel "events waiting"
+set ylabel "us of courier CPU an event"
+unset key
+$waiting << EOD
+%s
+EOD
+$people << EOD
+%s
+EOD
+plot $waiting using 1:2 with linespoints lw 2 pt 7 lc rgb "#1d4f73"
+set xlabel "people in a backlog of identifies"
+plot $people using 1:2 with linespoints lw 2 pt 7 lc rgb "#1d4f73"
+unset multiplot
+"""
+
+
+def said(command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return (done.stdout + done.stderr).strip()
+    except OSError:
+        return ""
+
+
+def version(command):
+    found = re.search(r"\d+\.\d+(\.\d+)*", said(command))
+    return found.group(0) if found else "?"
+
+
+def machine(directory):
+    """What the figures hold for, in one line."""
+    cpu = re.search(r"Model name:\s*(.*)", said(["lscpu"]))
+    return "%d cores (%s), Linux %s, spool on %s; nginx %s, httpd %s, SQLite %s, libcurl %s" % (
+        os.cpu_count(), cpu.group(1) if cpu else "?", platform.release().split("-")[0],
+        said(["stat", "-f", "-c", "%T", directory]), version(["nginx", "-v"]), version(["/usr/sbin/apache2", "-v"]),
+        version(["dpkg-query", "-W", "-f", "${Version}", "libsqlite3-0"]), version(["curl", "--version"]))
+
+
+def table(heads, lines):
+    """Markdown; all columns but the first are numbers."""
+    text = "| %s |\n|%s|\n" % (" | ".join(heads), "|".join(["---"] + ["---:"] * (len(heads) - 1)))
+    return text + "".join("| %s |\n" % " | ".join(line) for line in lines) + "\n"
+
+
+def bars_table(bars):
+    return table(["bar", "wanted", "measured", ""], [[b["bar"], "%s %g" % (b["sign"], b["wanted"]), "%.2f" % b["measured"],
+                                                      "met" if b["met"] else "**not met**"] for b in bars])
+
+
+def rates_table(rows):
+    return table(["case", "connections", "requests/s", "÷ own 204", "spread", "p50 ms", "p99 ms", "p99.9 ms", "server µs", "÷ own 204",
+                  "courier µs"],
+                 [[r["case"], "%d" % r["connections"], "%.0f" % r["rate"], "%.2f" % r["ratio"],
+                   "%.2f–%.2f" % (r["ratio_low"], r["ratio_high"]), "%.2f" % r["p50"], "%.2f" % r["p99"], "%.2f" % r["p999"],
+                   "%.1f" % r["cpu"], "–" if r["cpu_ratio"] is None else "%.2f" % r["cpu_ratio"],
+                   "–" if "204" in r["case"] else "%.1f" % r["courier_cpu"]] for r in rows])
+
+
+def delivery_table(d):
+    million = d["million"]
+    return table(["delivery", ""], [
+        ["visits/s over TLS, HTTP/2", "%.0f" % d["visits"]["visits_per_s"]],
+        ["courier CPU per visit, HTTP/2", "%.1f µs" % d["visits"]["courier_us_per_visit"]],
+        ["visits/s over TLS, HTTP/1.1", "%.0f" % d["visits_http1"]["visits_per_s"]],
+        ["courier CPU per visit, HTTP/1.1", "%.1f µs" % d["visits_http1"]["courier_us_per_visit"]],
+        ["people in one Sync Leads call, %d waiting" % d["leads"]["leads"], "%.0f" % d["leads"]["leads_per_call"]],
+        ["spool on disk per event of %d bytes of JSON" % million["event_bytes"], "%.0f bytes" % million["bytes_per_event"]],
+        ["start to first delivery, %d waiting" % million["waiting"], "%.2f s" % million["start_s"]],
+        ["courier memory then", "%.0f MiB" % million["memory_mib"]],
+    ])
+
+
+def core_table(core):
+    events = table(["alone, ns an event", "bytes", "JSON", "JSON, checks, decision at the door", "and mapped instead", "and Munchkin request"],
+                   [[e["event"], "%d" % e["bytes"], "%.0f" % e["parse_ns"], "%.0f" % e["door_ns"], "%.0f" % e["map_ns"],
+                     "%.0f" % e["visit_ns"] if "visit_ns" in e else "–"] for e in core["events"]])
+    per_second = {key: 1e9 / value for key, value in core["leads"].items()}
+    return events + table(["leads/s, 300 a call", "written", "read from the answer"],
+                          [["REST", "%.0f" % per_second["rest_write_ns"], "%.0f" % per_second["rest_read_ns"]],
+                           ["SOAP", "%.0f" % per_second["soap_write_ns"], "%.0f" % per_second["soap_read_ns"]]])
+
+
+def growth_table(growth):
+    return table(["events waiting", "durable/s, 64 connections", "p50 ms", "p99 ms", "courier µs", "memory MiB", "start s"],
+                 [["%d" % g["waiting"], "%.0f" % g["rate"], "%.2f" % g["p50"], "%.2f" % g["p99"], "%.1f" % g["courier_us"],
+                   "%.0f" % g["memory_mib"], "%.2f" % g["start_s"]] for g in growth["waiting"]]) + \
+        table(["people in a backlog of identifies", "events", "taken up", "courier µs an event", "memory MiB", "durable/s beside it",
+               "p50 ms", "p99 ms"],
+              [["%d" % g["people"], "%d" % g["events"], "%d" % g["loaded"], "%.1f" % g["courier_us"], "%.0f" % g["memory_mib"],
+                "%.0f" % g["rate"], "%.2f" % g["p50"], "%.2f" % g["p99"]] for g in growth["people"]])
+
+
+def markdown(run):
+    text = "%s, %d rounds of %d s, %s.\n\n" % (run["machine"], run["rounds"], run["seconds"], run["date"])
+    text += bars_table(run["bars"])
+    if "rates" in run:
+        text += rates_table(run["rates"])
+    if "delivery" in run:
+        text += delivery_table(run["delivery"])
+    if "core" in run:
+        text += core_table(run["core"])
+    if "growth" in run:
+        text += growth_table(run["growth"])
+    return text
+
+
+def plot(script, path):
+    subprocess.run(["gnuplot"], input=PLOT % path + script, text=True, check=True)
+
+
+def plots(run, directory):
+    """rates.svg and growth.svg of what was measured."""
+    if "rates" in run:
+        by_case = {(r["case"], r["connections"]): r["rate"] for r in run["rates"]}
+        connections = sorted({c for name, c in by_case if name == "nginx durable"})
+        lines = ["%d %f %f %f" % (c, by_case["nginx 204", c], by_case["nginx memory", c], by_case["nginx durable", c]) for c in connections]
+        plot(RATES_PLOT % "\n".join(lines), os.path.join(directory, "rates.svg"))
+    if "growth" in run:
+        plot(GROWTH_PLOT % ("\n".join("%d %f" % (g["waiting"], g["courier_us"]) for g in run["growth"]["waiting"]),
+                            "\n".join("%d %f" % (g["people"], g["courier_us"]) for g in run["growth"]["people"])),
+             os.path.join(directory, "growth.svg"))
+
+
+def publish(run):
+    path = os.path.join(ROOT, "BENCH.md")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    head, rest = text.split(BEGIN)
+    tail = rest.split(END)[1]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(head + BEGIN + "\n\n" + markdown(run) + END + tail)
+    plots(run, HERE)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("json")
+    with open(parser.parse_args().json, encoding="utf-8") as file:
+        publish(json.load(file))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""
+What `make bench` stands on: nginx, httpd and couriers of its own under out/bench, and wrk.
+"""
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path[:0] = [os.path.join(ROOT, "tests", "sandbox"), os.path.join(ROOT, "tests", "e2e")]
+import wire  # noqa: E402
+
+FILL_BATCH = 100  # events
+FILL_AHEAD = 8  # batches
+BODY_BYTES = 450
+USER = "www-data"  # when started as root: of the workers and of the courier
+# wrk's own report ends at the 99th percentile.
+LUA_REPORT = """
+done = function(summary, latency, requests)
+  local errors = summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+  print(string.format("figures %d %d %d %d %d %d", summary.requests, summary.duration, errors, latency:percentile(50),
+                      latency:percentile(99), latency:percentile(99.9)))
+end
+"""
+LUA_POST = """wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = [==[%s]==]
+"""
+MARKETO_CONF = """[marketo]
+munchkin_id = 561-HYG-937
+rest_endpoint = http://127.0.0.1:9
+munchkin_endpoint = http://127.0.0.1:9
+rest_client_id = bench
+rest_client_secret_file = {dir}/secret
+[spool]
+path = {dir}/spool
+max_size = 20G
+"""
+NGINX_CONF = """load_module {out}/ngx_http_marketo_module.so;
+daemon off; {user} worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/nginx.log warn;
+worker_rlimit_nofile 8192;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; keepalive_requests 1000000000;
+    client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
+    scgi_temp_path {dir}/s;
+    marketo_config {dir}/marketo.conf; marketo_courier external;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location = /204 {{ return 204; }}
+        location ^~ /mkto/ {{ marketo; }}
+        location ^~ /memory/ {{ marketo; marketo_ack memory; }}
+    }}
+}}
+"""
+HTTPD_CONF = """ServerRoot {dir}
+ServerName localhost
+Listen 127.0.0.1:{port}
+PidFile {dir}/httpd.pid
+ErrorLog {dir}/httpd.log
+DefaultRuntimeDir {dir}
+{user}
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule alias_module {modules}/mod_alias.so
+LoadModule marketo_module {out}/mod_marketo.so
+StartServers 1
+ServerLimit 1
+ThreadsPerChild 128
+ThreadLimit 128
+MaxRequestWorkers 128
+MaxKeepAliveRequests 0
+KeepAliveTimeout 60
+Redirect 204 /204
+MarketoConfig {dir}/marketo.conf
+MarketoCourier external
+<Location "/mkto/">
+    MarketoCollect On
+</Location>
+<Location "/memory/">
+    MarketoCollect On
+    MarketoAck memory
+</Location>
+"""
+
+
+def event():
+    body = {"userId": "019mr8mf4r", "event": "Update Buying Period", "properties": {"newPeriod": "2016-01-01", "plan": "Pro"},
+            "context": {"page": {"url": "https://www.example.com/pricing?utm_source=news", "title": "Pricing"}}, "pad": ""}
+    body["pad"] = "x" * (BODY_BYTES - len(json.dumps(body)))
+    return json.dumps(body)
+
+
+def batch(count):
+    """A batch of tracks, each about the size of an event of its own without the padding."""
+    one = json.loads(event())
+    del one["pad"]
+    return json.dumps({"batch": [dict(one, type="track", userId="visitor%d" % n) for n in range(count)]})
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def ticks(pid):
+    with open("/proc/%d/stat" % pid, encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as file:
+        return [int(p) for p in file.read().split()]
+
+
+class Stand:
+    def __init__(self, out, seconds):
+        self.out, self.seconds = os.path.abspath(out), seconds
+        self.dir = os.path.join(self.out, "bench")
+        shutil.rmtree(self.dir, ignore_errors=True)
+        os.makedirs(os.path.join(self.dir, "spool"))
+        self.running = []
+        self.courier = None
+        self.root = os.getuid() == 0
+        self.own(self.write("secret", "bench\n", 0o600))
+        self.write("post.lua", LUA_POST % event() + LUA_REPORT)
+        self.write("batch.lua", LUA_POST % batch(100) + LUA_REPORT)
+        self.write("marketo.conf", MARKETO_CONF.format(dir=self.dir))
+
+    def write(self, name, text, mode=0o644):
+        path = os.path.join(self.dir, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def own(self, path):
+        if self.root:
+            entry = pwd.getpwnam(USER)
+            os.chown(path, entry.pw_uid, entry.pw_gid)
+
+    @property
+    def nginx_user(self):
+        return "user %s;" % USER if self.root else ""
+
+    def courier_ticks(self):
+        return ticks(self.courier.pid)
+
+    def fresh_courier(self, hold=True):
+        """A courier with an empty spool."""
+        self.stop_courier()
+        spool = os.path.join(self.dir, "spool")
+        shutil.rmtree(spool)
+        os.mkdir(spool, 0o750)
+        self.own(spool)
+        self.start_courier(hold)
+
+    def start_courier(self, hold):
+        """A courier with the spool that is there; ends the one that runs."""
+        self.stop_courier()
+        command = [os.path.join(self.out, "marketo"), "courier", "--config", os.path.join(self.dir, "marketo.conf")]
+        with open(os.path.join(self.dir, "courier.log"), "a", encoding="utf-8") as log:
+            self.courier = subprocess.Popen(command + (["--hold"] if hold else []), stderr=log, stdin=subprocess.DEVNULL,
+                                            user=USER if self.root else None, group=USER if self.root else None)
+        for _ in range(500):
+            try:
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.connect(os.path.join(self.dir, "spool", "courier.sock"))
+                return
+            except OSError:
+                time.sleep(0.01)
+        raise SystemExit("bench: the courier did not start, see %s/courier.log" % self.dir)
+
+    def client(self):
+        """What a web server's worker is to the courier."""
+        return wire.Client(os.path.join(self.dir, "spool", "courier.sock"), config=os.path.join(self.dir, "marketo.conf"))
+
+    def fill(self, count, item):
+        """Has the courier take exactly so many events; item(n) is the text of one, with its type. Returns the count."""
+        with self.client() as client:
+            ahead = []
+            for first in range(0, count, FILL_BATCH):
+                texts = ",".join(item(n) for n in range(first, min(first + FILL_BATCH, count)))
+                ahead.append(client.send("batch", '{"batch":[%s]}' % texts, request_id="fill%d" % first, timeout_ms=60000))
+                if len(ahead) == FILL_AHEAD:
+                    assert client.verdict(ahead.pop(0)).answer == "stored"
+            for seq in ahead:
+                assert client.verdict(seq).answer == "stored"
+        return count
+
+    def stop_courier(self):
+        if self.courier:
+            self.courier.terminate()
+            self.courier.wait(10)
+            self.courier = None
+
+    def serve(self, command, port):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.running.append(process)
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return process
+            except OSError:
+                if process.poll() is not None:
+                    break
+                time.sleep(0.05)
+        raise SystemExit("bench: %s did not start, see %s" % (command[0], self.dir))
+
+    def nginx(self):
+        port = free_port()
+        conf = self.write("nginx.conf", NGINX_CONF.format(out=self.out, dir=self.dir, port=port,
+                                                          user=self.nginx_user))
+        process = self.serve(["nginx", "-e", os.path.join(self.dir, "nginx.log"), "-p", self.dir, "-c", conf], port)
+        return "http://127.0.0.1:%d" % port, process.pid
+
+    def httpd(self):
+        port = free_port()
+        conf = self.write("httpd.conf", HTTPD_CONF.format(out=self.out, dir=self.dir, port=port,
+                                                          modules="/usr/lib/apache2/modules",
+                                                          user="User {0}\nGroup {0}".format(USER) if self.root else ""))
+        process = self.serve(["/usr/sbin/apache2", "-d", self.dir, "-f", conf, "-D", "FOREGROUND"], port)
+        return "http://127.0.0.1:%d" % port, process.pid
+
+    def wait_ready(self, url):
+        request = urllib.request.Request(url, event().encode(), {"Content-Type": "application/json"})
+        for _ in range(100):
+            try:
+                if urllib.request.urlopen(request, timeout=10).status == 200:
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise SystemExit("bench: %s does not answer 200, see %s" % (url, self.dir))
+
+    def wrk(self, url, connections, pid, script="post.lua", seconds=None):
+        """Requests/s, latency in ms, CPU us a request of the server's children and of the courier."""
+        workers = children(pid)
+        before = sum(map(ticks, workers))
+        courier = ticks(self.courier.pid) if self.courier else 0
+        command = ["wrk", "-t1", "-c%d" % connections, "-d%ds" % (seconds or self.seconds), "-s", os.path.join(self.dir, script), url]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        figures = next(line for line in done.stdout.splitlines() if line.startswith("figures "))
+        requests, duration, errors, p50, p99, p999 = map(int, figures.split()[1:])
+        if errors or not requests:
+            raise SystemExit("bench: %s: %d errors in %d requests:\n%s" % (url, errors, requests, done.stdout))
+        scale = 1e6 / os.sysconf("SC_CLK_TCK") / requests
+        return {"rate": requests / duration * 1e6, "p50": p50 / 1e3, "p99": p99 / 1e3, "p999": p999 / 1e3,
+                "cpu": (sum(map(ticks, workers)) - before) * scale,
+                "courier_cpu": ((ticks(self.courier.pid) if self.courier else 0) - courier) * scale}
+
+    def close(self):
+        for process in self.running:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+        self.stop_courier()
+
+
