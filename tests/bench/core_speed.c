@@ -2,8 +2,8 @@
  * core_speed: what parsing, deciding, mapping, writing and reading cost alone, on one core, without
  * sockets and disk. Prints one JSON object, in ns an event or a lead; `make bench` shows it.
  *
- *   parse  the JSON alone          door   parse, check, decide: what an event costs before it is stored
- *   map    parse, check, map       visit  the same and the Munchkin request written
+ *   parse  the JSON alone          door   parse, check, decide: what an event costs before it is
+ * stored map    parse, check, map       visit  the same and the Munchkin request written
  *
  *   core_speed [MILLISECONDS-A-FIGURE]
  */
@@ -243,15 +243,17 @@ static void read_soap(void *ctx)
 /* A record for each lead between head and tail. */
 static const char *answer(const char *head, const char *record, const char *tail, apr_pool_t *pool)
 {
-    char *text = apr_palloc(pool, strlen(head) + LEADS * (strlen(record) + 16) + strlen(tail));
-    char *at = apr_cpystrn(text, head, strlen(head) + 1);
+    const size_t size = strlen(head) + LEADS * (strlen(record) + 16) + strlen(tail) + 1;
+    char *text = apr_palloc(pool, size);
     const char *number = strchr(record, '#');
+    size_t len = (size_t)snprintf(text, size, "%s", head);
     for (int i = 0; i < LEADS; i++) {
         const bool last = i + 1 == LEADS && record[strlen(record) - 1] == ',';
-        at += sprintf(at, "%.*s%d%.*s", (int)(number - record), record, 1000000 + i,
-                      (int)strlen(number + 1) - (last ? 1 : 0), number + 1);
+        len +=
+            (size_t)snprintf(text + len, size - len, "%.*s%d%.*s", (int)(number - record), record,
+                             1000000 + i, (int)strlen(number + 1) - (last ? 1 : 0), number + 1);
     }
-    strcpy(at, tail);
+    snprintf(text + len, size - len, "%s", tail);
     return text;
 }
 

@@ -72,7 +72,7 @@ def machine(directory):
     cpu = re.search(r"Model name:\s*(.*)", said(["lscpu"]))
     return "%d cores (%s), Linux %s, spool on %s; nginx %s, httpd %s, SQLite %s, libcurl %s" % (
         os.cpu_count(), cpu.group(1) if cpu else "?", platform.release().split("-")[0],
-        said(["stat", "-f", "-c", "%T", directory]), version(["nginx", "-v"]), version(["/usr/sbin/apache2", "-v"]),
+        said(["findmnt", "-n", "-o", "FSTYPE", "-T", directory]), version(["nginx", "-v"]), version(["/usr/sbin/apache2", "-v"]),
         version(["dpkg-query", "-W", "-f", "${Version}", "libsqlite3-0"]), version(["curl", "--version"]))
 
 
@@ -87,13 +87,17 @@ def bars_table(bars):
                                                       "met" if b["met"] else "**not met**"] for b in bars])
 
 
+def events(row):
+    return "–" if "204" in row["case"] or "page" in row["case"] else "%.0f" % row["events"]
+
+
 def rates_table(rows):
-    return table(["case", "connections", "requests/s", "÷ own 204", "spread", "p50 ms", "p99 ms", "p99.9 ms", "server µs", "÷ own 204",
+    return table(["case", "connections", "requests/s", "events/s", "÷ own", "spread", "p50 ms", "p99 ms", "p99.9 ms", "server µs", "÷ own",
                   "courier µs"],
-                 [[r["case"], "%d" % r["connections"], "%.0f" % r["rate"], "%.2f" % r["ratio"],
+                 [[r["case"], "%d" % r["connections"], "%.0f" % r["rate"], events(r), "%.2f" % r["ratio"],
                    "%.2f–%.2f" % (r["ratio_low"], r["ratio_high"]), "%.2f" % r["p50"], "%.2f" % r["p99"], "%.2f" % r["p999"],
                    "%.1f" % r["cpu"], "–" if r["cpu_ratio"] is None else "%.2f" % r["cpu_ratio"],
-                   "–" if "204" in r["case"] else "%.1f" % r["courier_cpu"]] for r in rows])
+                   "–" if "204" in r["case"] or r["case"].endswith("page") else "%.1f" % r["courier_cpu"]] for r in rows])
 
 
 def delivery_table(d):

@@ -28,6 +28,12 @@ done = function(summary, latency, requests)
                       latency:percentile(99), latency:percentile(99.9)))
 end
 """
+# A visitor with a cookie, who looks at a page.
+LUA_GET = """wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+wrk.headers["Accept"] = "text/html,application/xhtml+xml"
+wrk.headers["Sec-Fetch-Dest"] = "document"
+wrk.headers["Cookie"] = "_mkto_trk=id:561-HYG-937&token:_mch-example.com-1374552656411-90718"
+"""
 LUA_POST = """wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = [==[%s]==]
@@ -56,7 +62,21 @@ http {{
         location = /204 {{ return 204; }}
         location ^~ /mkto/ {{ marketo; }}
         location ^~ /memory/ {{ marketo; marketo_ack memory; }}
+        location /plain/ {{ proxy_pass http://app; }}
+        location /tracked/ {{ marketo_track_pages on; proxy_pass http://app; }}
     }}
+    upstream app {{ server 127.0.0.1:{app}; keepalive 128; }}
+    proxy_http_version 1.1; proxy_set_header Connection "";
+}}
+"""
+# The application behind the proxy: a page of 2 KB. A process of its own, so that its work is not counted.
+APP_CONF = """daemon off; {user} worker_processes 1; pid {dir}/app.pid; error_log {dir}/app.log warn;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; keepalive_requests 1000000000; default_type text/html;
+    client_body_temp_path {dir}/ab; proxy_temp_path {dir}/ap; fastcgi_temp_path {dir}/af; uwsgi_temp_path {dir}/au;
+    scgi_temp_path {dir}/as;
+    server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "<!doctype html><title>Page</title>{page}"; }} }}
 }}
 """
 HTTPD_CONF = """ServerRoot {dir}
@@ -132,6 +152,7 @@ class Stand:
         self.root = os.getuid() == 0
         self.own(self.write("secret", "bench\n", 0o600))
         self.write("post.lua", LUA_POST % event() + LUA_REPORT)
+        self.write("get.lua", LUA_GET + LUA_REPORT)
         self.write("batch.lua", LUA_POST % batch(100) + LUA_REPORT)
         self.write("marketo.conf", MARKETO_CONF.format(dir=self.dir))
 
@@ -215,10 +236,15 @@ class Stand:
                 time.sleep(0.05)
         raise SystemExit("bench: %s did not start, see %s" % (command[0], self.dir))
 
-    def nginx(self):
+    def app(self):
         port = free_port()
-        conf = self.write("nginx.conf", NGINX_CONF.format(out=self.out, dir=self.dir, port=port,
-                                                          user=self.nginx_user))
+        conf = self.write("app.conf", APP_CONF.format(dir=self.dir, port=port, user=self.nginx_user, page="x" * 2048))
+        self.serve(["nginx", "-e", os.path.join(self.dir, "app.log"), "-p", self.dir, "-c", conf], port)
+        return port
+
+    def nginx(self):
+        app, port = self.app(), free_port()
+        conf = self.write("nginx.conf", NGINX_CONF.format(out=self.out, dir=self.dir, port=port, app=app, user=self.nginx_user))
         process = self.serve(["nginx", "-e", os.path.join(self.dir, "nginx.log"), "-p", self.dir, "-c", conf], port)
         return "http://127.0.0.1:%d" % port, process.pid
 
