@@ -217,7 +217,7 @@ def test_mirrored_request_with_its_body_in_a_file(server, fake):
     server.start()
     for size in (100, 50000):
         assert server.request("POST", "/form", pattern(size)).body == b"the application"
-    assert [event.body for event in fake.wait(2)] == [pattern(100), pattern(50000)]
+    assert sorted([event.body for event in fake.wait(2)], key=len) == [pattern(100), pattern(50000)]  # of two workers, maybe
 
 
 def test_internal_redirects(server, fake):

@@ -58,7 +58,7 @@ def test_event_as_it_came(server, fake):
     body = '{"event":"Grüße",\n "properties":{ }}  '.encode()
     server.request("POST", "/mkto/v1/track?x=1", body, {
         "Content-Type": "text/plain; charset=utf-8", "Host": "www.example.com:8080", "User-Agent": "Test/1",
-        "Accept-Language": "de", "Referer": "https://www.example.com/a", "Origin": "https://www.example.com", "DNT": "1",
+        "Accept-Language": "de", "Referer": "https://www.example.com/a", "Origin": "https://www.example.com:8080", "DNT": "1",
         "Sec-GPC": "1", "Authorization": "Basic d2s6", "Cookie": "session=secret; _mkto_trk=%s; other=1" % COOKIE})
     event = fake.wait(1)[0]
     fields = event.fields
@@ -69,10 +69,10 @@ def test_event_as_it_came(server, fake):
     assert fields["user_agent"] == b"Test/1"
     assert fields["accept_language"] == b"de"
     assert fields["referer"] == b"https://www.example.com/a"
-    assert fields["origin"] == b"https://www.example.com"
+    assert fields["origin"] == b"https://www.example.com:8080"
     assert (fields["dnt"], fields["gpc"]) == (b"1", b"1")
     assert fields["cookie"] == COOKIE.encode()
-    assert fields["flags"] == 2  # a browser's, not over TLS
+    assert fields["flags"] == 2 | 8  # a browser's, of a page of this host, not over TLS
     assert fields.get("subscription", b"") == b""
     assert before <= fields["received_ms"] <= int(time.time() * 1000)
     assert len(fields["request_id"]) >= 16
