@@ -45,12 +45,14 @@ static struct mkto_note budget_of(const struct mkto_dispatch *dispatch,
     const struct mkto_budget *budget = &channel->budget;
     int64_t wall = mkto_dispatch_wall(dispatch);
     int64_t window = mkto_budget_in_window(budget, mkto_dispatch_mono(dispatch));
+    int64_t limit = budget->limits.per_window;
     int64_t today = mkto_budget_today(budget, wall);
     int64_t reset;
 
     (void)mkto_budget_day(wall, &reset);
+    window = window < limit ? window : limit; /* after a restart it counts as full, whatever is */
     mkto_note_number(&note, "window_used", window);
-    mkto_note_number(&note, "window_left", (int64_t)budget->limits.per_window - window);
+    mkto_note_number(&note, "window_left", limit - window);
     mkto_note_number(&note, "day_used", today);
     mkto_note_number(&note, "day_left", (int64_t)budget->limits.per_day - today);
     mkto_note_number(&note, "day_reset", reset);

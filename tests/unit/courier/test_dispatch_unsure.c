@@ -95,6 +95,10 @@ static void a_crash_keeps_the_interval(void **state)
     uint64_t first = bench_nth(bench, bench_is_sync, 0)->at;
     bench->model = bench_kind;
     bench_restart(bench);
+    const struct mkto_json *budget = mkto_json_get(bench_status(bench), "budget");
+    assert_string_equal(mkto_json_get(budget, "window_used")->text.data,
+                        "50"); /* full, and no more */
+    assert_string_equal(mkto_json_get(budget, "window_left")->text.data, "0");
     bench_run(bench, 20000);
     assert_int_equal(bench_count(bench, bench_is_sync), 1);
     bench_run(bench, 20000);
