@@ -110,9 +110,11 @@ static int read_question(struct mkto_slice args, struct asking *asking)
 static bool is_of_lead(const struct asking *asking, const struct mkto_spool_dead *row)
 {
     const struct mkto_person *lead = &asking->filter.lead;
-    const char *subscription = row->subscription == NULL ? "" : row->subscription;
-    return (row->lead != 0 &&
-            row->lead == mkto_lane_of_email(subscription, asking->filter.email)) ||
+    const struct mkto_subscription *sub =
+        mkto_config_subscription(asking->desk->config, mkto_slice_str(row->subscription));
+    return (row->lead != 0 && sub != NULL &&
+            row->lead ==
+                mkto_lane_of_email(mkto_lanes_scope(sub, asking->scratch), asking->filter.email)) ||
            mkto_person_in_event(lead, row->envelope, row->raw, asking->scratch);
 }
 

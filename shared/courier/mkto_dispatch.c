@@ -107,6 +107,10 @@ static void attach(struct mkto_dispatch *dispatch, const struct mkto_subscriptio
     }
     struct mkto_budget_limits limits = limits_of(sub);
     mkto_budget_limit(&channel->budget, &limits);
+    const char *scope = mkto_lanes_scope(sub, dispatch->scratch);
+    if (channel->scope == NULL || strcmp(channel->scope, scope) != 0) {
+        channel->scope = apr_pstrdup(dispatch->pool, scope);
+    }
     channel->sub = sub;
     channel->lead_interval_ms = sub->lead_interval_ms;
     channel->retry_for_ms = sub->retry_for_ms;

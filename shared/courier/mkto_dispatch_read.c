@@ -34,7 +34,7 @@ static uint64_t token_of_cookie(const struct channel *channel, const char *text,
         return 0;
     }
     *token = mkto_slice_str(apr_pstrdup(pool, cookie.token));
-    return mkto_lane_token(channel->name, *token);
+    return mkto_lane_token(channel->scope, *token);
 }
 
 /*
@@ -50,13 +50,13 @@ static uint64_t lead_lane(struct mkto_dispatch *dispatch, const struct reading *
     uint64_t lead = 0;
 
     if (email != NULL) {
-        return mkto_lane_of_email(channel->name, email);
+        return mkto_lane_of_email(channel->scope, email);
     }
     if (reading->delivery.api == MKTO_API_REST && reading->token != 0 &&
         mkto_spool_known_lead(dispatch->spool, reading->token, &lead) != 0) {
         return lead;
     }
-    return mkto_lane_of_cookie(channel->name, token);
+    return mkto_lane_of_cookie(channel->scope, token);
 }
 
 static void place_lead(struct mkto_dispatch *dispatch, struct reading *reading, apr_pool_t *pool)
@@ -70,12 +70,12 @@ static void place_lead(struct mkto_dispatch *dispatch, struct reading *reading, 
         return;
     }
     reading->lead = lead_lane(dispatch, reading, token);
-    reading->alone = lead->email == NULL ? mkto_lane_of_cookie(reading->channel->name, token) : 0;
+    reading->alone = lead->email == NULL ? mkto_lane_of_cookie(reading->channel->scope, token) : 0;
     reading->lane = reading->lead;
     reading->kind = MKTO_LANE_LEAD;
     if (reading->row.has_retry && reading->row.retry.stage == 1 && reading->token != 0) {
         reading->kind = MKTO_LANE_LINK;
-        reading->lane = mkto_lane_of_links(reading->channel->name, token);
+        reading->lane = mkto_lane_of_links(reading->channel->scope, token);
     }
 }
 
@@ -83,7 +83,7 @@ static void place_visit(struct reading *reading)
 {
     reading->kind = MKTO_LANE_VISIT;
     reading->lane =
-        mkto_lane_of_visits(reading->channel->name, mkto_slice_str(reading->delivery.visit.token));
+        mkto_lane_of_visits(reading->channel->scope, mkto_slice_str(reading->delivery.visit.token));
 }
 
 static void map_event(struct mkto_dispatch *dispatch, struct reading *reading,

@@ -140,6 +140,7 @@ struct counters {
 struct channel {
     const char *name;
     const char *label; /* "[marketo NAME]" */
+    const char *scope; /* of the keys of its lanes: mkto_lanes_scope */
     uint8_t number;
     const struct mkto_subscription *sub; /* NULL: not in the config any more */
     int64_t lead_interval_ms;            /* of sub, or as it was last */

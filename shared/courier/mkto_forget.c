@@ -182,8 +182,10 @@ static int remove_events(struct asking *asking)
 
 static bool is_letter(const struct asking *asking, const struct mkto_spool_dead *row)
 {
-    const char *subscription = row->subscription == NULL ? "" : row->subscription;
-    return (row->lead != 0 && row->lead == mkto_lane_of_email(subscription, asking->email)) ||
+    const struct mkto_subscription *sub =
+        mkto_config_subscription(asking->desk->config, mkto_slice_str(row->subscription));
+    return (row->lead != 0 && sub != NULL &&
+            row->lead == mkto_lane_of_email(mkto_lanes_scope(sub, asking->rows), asking->email)) ||
            mkto_person_in_event(&asking->person, row->envelope, row->raw, asking->rows);
 }
 
@@ -218,7 +220,8 @@ static int look_at_dead(struct asking *asking)
 
 static uint64_t lead_in(const struct asking *asking, size_t nth)
 {
-    return mkto_lane_of_email(asking->desk->config->subscriptions[nth].name, asking->email);
+    const struct mkto_subscription *sub = &asking->desk->config->subscriptions[nth];
+    return mkto_lane_of_email(mkto_lanes_scope(sub, asking->pool), asking->email);
 }
 
 static int look_at_known(struct asking *asking)

@@ -56,8 +56,8 @@ static const char *lead_of(const struct mkto_intake_call *call, const struct mkt
     if (email.len == 0) {
         return NULL;
     }
-    const uint64_t lead =
-        mkto_lane_of_email(call->subscription->name, apr_pstrmemdup(pool, email.data, email.len));
+    const uint64_t lead = mkto_lane_of_email(mkto_lanes_scope(call->subscription, pool),
+                                             apr_pstrmemdup(pool, email.data, email.len));
     return apr_psprintf(pool, "%08" PRIx64, lead >> 32);
 }
 

@@ -550,6 +550,12 @@ static uint64_t key(const char *subscription, char what, struct mkto_slice text,
     return mkto_hash_64((struct mkto_slice){buf, len}, MKTO_SLICE_NONE);
 }
 
+const char *mkto_lanes_scope(const struct mkto_subscription *sub, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, sub->name, "/", sub->munchkin_id == NULL ? "" : sub->munchkin_id,
+                       NULL);
+}
+
 uint64_t mkto_lane_of_email(const char *subscription, const char *email)
 {
     return key(subscription, 'e', mkto_slice_str(email), true);

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mkto_config.h"
 #include "mkto_slice.h"
 
 #define MKTO_LANES_EVENTS_MAX                                                                      \
@@ -105,6 +106,13 @@ void mkto_lanes_oldest(const struct mkto_lanes *lanes, uint8_t channel,
                        int64_t ids[MKTO_LANE_KINDS]);
 
 /* ---- keys: hashes that stand for a person or a cookie ---- */
+
+/*
+ * What the keys below take for `subscription`: its name with its Munchkin id. What is remembered of
+ * leads holds for one Marketo: a section that is pointed at another one starts anew, or cookies
+ * would go to strangers.
+ */
+const char *mkto_lanes_scope(const struct mkto_subscription *sub, apr_pool_t *pool);
 
 /* Of a lead by e-mail; ASCII case and the subscription's name count as Marketo counts them. Also
  * the `lead` of dead letters, `known` and `sent`. */

@@ -108,6 +108,29 @@ static void a_crash_keeps_the_interval(void **state)
     bench_quiet(bench);
 }
 
+/* What one Marketo was told says nothing of another: its lead ids are other people's. */
+static void another_marketo_knows_nothing(void **state)
+{
+    struct bench *bench = *state;
+    bench->model = bench_kind;
+    bench_start(bench);
+    bench_identify(bench, "ada@example.com", "n", "1", 1);
+    bench_run(bench, 40000);
+    assert_int_equal(bench_count(bench, bench_is_link), 1);
+    bench->sub[0].munchkin_id = "AAA-BBB-CCC";
+    mkto_dispatch_reload(bench->dispatch, &bench->config);
+    bench->next_lead_id = 7000;
+    bench_event(bench, MKTO_CALL_IDENTIFY,
+                "id:AAA-BBB-CCC&token:_mch-example.com-1374552656411-00001",
+                "{\"userId\":\"u\",\"traits\":{\"email\":\"ada@example.com\",\"n\":\"1\"}}");
+    bench_run(bench, 40000);
+    assert_int_equal(bench_count(bench, bench_is_sync), 2);
+    assert_int_equal(bench_count(bench, bench_is_link), 2);
+    assert_non_null(strstr(bench_nth(bench, bench_is_link, 1)->request.url, "/7000/associate"));
+    assert_int_equal(bench_waiting(bench), 0);
+    bench_quiet(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +138,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(after_a_gateways_answer, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(after_a_crash, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(a_crash_keeps_the_interval, bench_setup, bench_teardown),
+        cmocka_unit_test_setup_teardown(another_marketo_knows_nothing, bench_setup, bench_teardown),
     };
     apr_initialize();
     return cmocka_run_group_tests(tests, NULL, NULL);

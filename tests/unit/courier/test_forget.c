@@ -131,13 +131,13 @@ static void what_is_remembered(void **state)
     bench_identify(bench, "bob@example.com", "n", "1", 2);
     bench_run(bench, 10000);
     struct mkto_error err = MKTO_ERROR_INIT;
-    const uint64_t other = mkto_lane_of_email("b", "ada@example.com");
+    const uint64_t other = mkto_lane_of_email("b/561-HYG-937", "ada@example.com");
     assert_int_equal(mkto_spool_begin(bench->spool, &err), 0);
     mkto_spool_known_put(bench->spool, other, 99, 5, BENCH_NOW, &err);
     mkto_spool_sent_put(bench->spool, other, 1, BENCH_NOW, &err);
     assert_int_equal(mkto_spool_commit(bench->spool, &err), 0);
-    const uint64_t ada = mkto_lane_of_email("", "ada@example.com");
-    const uint64_t bob = mkto_lane_of_email("", "bob@example.com");
+    const uint64_t ada = mkto_lane_of_email("/561-HYG-937", "ada@example.com");
+    const uint64_t bob = mkto_lane_of_email("/561-HYG-937", "bob@example.com");
     assert_true(mkto_spool_sent_get(bench->spool, ada, &digest, &at));
     const struct sum plan = forget_all(bench, "Ada@example.com", "");
     const struct sum done = forget_all(bench, "Ada@example.com", APPLY);

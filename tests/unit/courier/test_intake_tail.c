@@ -56,7 +56,7 @@ static void each_event_is_told(void **state)
     const char *head = apr_psprintf(
         bench->pool,
         "\"source\":\"server\",\"call\":\"identify\",\"type\":\"event\",\"lead\":\"%08lx\"",
-        (unsigned long)(mkto_lane_of_email("", "ada@example.com") >> 32));
+        (unsigned long)(mkto_lane_of_email("/561-HYG-937", "ada@example.com") >> 32));
     const int tail = listen_in(bench);
     start_client(bench);
     hears(bench, tail, &identify,
