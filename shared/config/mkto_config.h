@@ -92,7 +92,7 @@ struct mkto_subscription {
     const char *soap_encryption_key_file;
     const char *soap_workspace;            /* targetWorkspace of MktowsContextHeader */
     const char *munchkin_endpoint;         /* default https://<id>.mktoresp.com */
-    const char *munchkin_private_key_file; /* what `marketo hash` signs with */
+    const char *munchkin_private_key_file; /* turns the hash endpoint on */
     const char *ca_file;                   /* PEM bundle instead of the system's */
     int64_t lead_interval_ms;              /* one sync per lead in this time; 30 s */
     int64_t

@@ -51,7 +51,7 @@ static const struct mkto_config_key keys[] = {
      "collector of page visits; http:// only to this machine",
      MKTO_CONFIG_KIND_URL, 0, 0, OF(munchkin_endpoint)},
     {"marketo", "munchkin_private_key_file", "absolute path", "",
-     "file that holds the Munchkin API private key; what `marketo hash` signs with",
+     "file that holds the Munchkin API private key; turns the hash endpoint on, and `marketo hash` signs with it",
      MKTO_CONFIG_KIND_SECRET, 0, 0, OF(munchkin_private_key_file)},
     {"marketo", "ca_file", "absolute path", "",
      "PEM file of the authorities to trust, in place of the system's",

@@ -47,7 +47,7 @@ static bool read_date_time(struct mkto_slice text, int64_t *ms)
         int max;
     } parts[] = {{0, 4, 1970, 9999}, {5, 2, 1, 12},  {8, 2, 1, 31},
                  {11, 2, 0, 23},     {14, 2, 0, 59}, {17, 2, 0, 60}};
-    int value[6];
+    int value[6] = {0};
     if (text.len < DATE_TIME_LEN || text.data[4] != '-' || text.data[7] != '-' ||
         (text.data[10] != 'T' && text.data[10] != ' ') || text.data[13] != ':' ||
         text.data[16] != ':') {
