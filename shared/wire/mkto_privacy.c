@@ -27,6 +27,9 @@ enum mkto_consent mkto_consent_read(struct mkto_slice value)
 
 static int opt_out_of(struct mkto_slice url)
 {
+    if (url.len == 0 || memchr(url.data, '?', url.len) == NULL) { /* most */
+        return -1;
+    }
     const struct mkto_slice value =
         mkto_request_parameter(mkto_request_query(url), OPT_OUT_PARAMETER);
     if (mkto_slice_is(value, "true")) {
@@ -44,7 +47,8 @@ int mkto_privacy_opt_out(const struct mkto_request *request)
 static int opt_out_of_page(const struct mkto_request *request)
 {
     const struct mkto_slice referer = request->header[MKTO_HEADER_REFERER];
-    return mkto_host_same(mkto_host_of_url(referer), request->host) ? opt_out_of(referer) : -1;
+    const int says = opt_out_of(referer);
+    return says >= 0 && mkto_host_same(mkto_host_of_url(referer), request->host) ? says : -1;
 }
 
 static bool opted_out(const struct mkto_request *request)

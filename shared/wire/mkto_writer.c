@@ -1,8 +1,9 @@
 #include "mkto_writer.h"
 
-const struct mkto_writer_set mkto_writer_url = {{0, 0xaffffffau, 0xafffffffu, 0x47fffffeu}};
-const struct mkto_writer_set mkto_writer_path = {{0, 0x2ffffff2u, 0x87ffffffu, 0x47fffffeu}};
-const struct mkto_writer_set mkto_writer_component = {{0, 0x03ff6782u, 0x87fffffeu, 0x47fffffeu}};
+const struct mkto_writer_set mkto_writer_url = {{0xaffffffa00000000u, 0x47fffffeafffffffu, 0, 0}};
+const struct mkto_writer_set mkto_writer_path = {{0x2ffffff200000000u, 0x47fffffe87ffffffu, 0, 0}};
+const struct mkto_writer_set mkto_writer_component = {
+    {0x03ff678200000000u, 0x47fffffe87fffffeu, 0, 0}};
 
 void mkto_writer_put(struct mkto_writer *writer, struct mkto_slice text)
 {
@@ -14,7 +15,7 @@ void mkto_writer_put(struct mkto_writer *writer, struct mkto_slice text)
 
 static bool is_in(const struct mkto_writer_set *set, unsigned char c)
 {
-    return c < 128 && ((set->bits[c >> 5] >> (c & 31)) & 1) != 0;
+    return ((set->bits[c >> 6] >> (c & 63)) & 1) != 0;
 }
 
 void mkto_writer_put_encoded(struct mkto_writer *writer, struct mkto_slice text,

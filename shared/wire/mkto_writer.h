@@ -15,10 +15,9 @@ struct mkto_writer {
     size_t len;  /* bytes that were put; over size: the text is not whole */
 };
 
-/* Which of the 128 ASCII characters stand as they are, one bit each; all others are
- * percent-encoded. */
+/* Which bytes stand as they are, one bit each, ASCII only; all others are percent-encoded. */
 struct mkto_writer_set {
-    uint32_t bits[4];
+    uint64_t bits[4];
 };
 
 /* A URL: not white space, controls, quotes, backslashes, "<>^`{|}". So it ends no JSON string. */
