@@ -144,6 +144,22 @@ static struct mkto_slice trim_path(struct mkto_slice path)
     return path;
 }
 
+static bool is_secure(struct mkto_slice url)
+{
+    static const struct mkto_slice scheme = {"https://", 8};
+    return url.len >= scheme.len &&
+           mkto_slice_eq_fold((struct mkto_slice){url.data, scheme.len}, scheme);
+}
+
+/* TLS may end at a proxy in front of us: a page that came by https can call nothing else. */
+static struct mkto_slice protocol_of(const struct mkto_request *request)
+{
+    return request->https || is_secure(request->header[MKTO_HEADER_ORIGIN]) ||
+                   is_secure(request->header[MKTO_HEADER_REFERER])
+               ? MKTO_SLICE_LIT("https")
+               : MKTO_SLICE_LIT("http");
+}
+
 static size_t write_settings(const struct mkto_request *request, struct mkto_slice prefix,
                              struct mkto_slice key, char *out, size_t size)
 {
@@ -154,7 +170,7 @@ static size_t write_settings(const struct mkto_request *request, struct mkto_sli
     mkto_writer_put(&writer, request->host);
     mkto_writer_put_encoded(&writer, trim_path(prefix), &mkto_writer_path);
     mkto_writer_put(&writer, MKTO_SLICE_LIT("/v1\",\"protocol\":\""));
-    mkto_writer_put(&writer, request->https ? MKTO_SLICE_LIT("https") : MKTO_SLICE_LIT("http"));
+    mkto_writer_put(&writer, protocol_of(request));
     mkto_writer_put(&writer,
                     MKTO_SLICE_LIT("\",\"unbundledIntegrations\":[],\"addBundledMetadata\":true,"
                                    "\"maybeBundledConfigIds\":{},\"versionSettings\":{\"version\":"

@@ -67,8 +67,10 @@ void mkto_reply_script(struct mkto_reply *reply, struct mkto_slice script, const
  * What analytics.js 2 asks for before it starts: the Segment.io integration with this site's host
  * and path as apiHost, a plan that lets all events through (contract segment-api-and-mapping 4,
  * NEXT). prefix is the path of the tracking location, "/mkto/" or "/mkto"; what may not stand in a
- * URL is percent-encoded. key: mkto_route_check has checked it. A Host header that is no clean host
- * gives 400, so does a document over MKTO_SETTINGS_MAX. May be cached for MKTO_REPLY_SETTINGS_AGE.
+ * URL is percent-encoded. key: mkto_route_check has checked it. The protocol is https when the
+ * request came by it, or from a page that did (Origin, Referer): TLS may end at a proxy. A Host
+ * header that is no clean host gives 400, so does a document over MKTO_SETTINGS_MAX. May be cached
+ * for MKTO_REPLY_SETTINGS_AGE.
  */
 void mkto_reply_settings(struct mkto_reply *reply, const struct mkto_request *request,
                          struct mkto_slice prefix, struct mkto_slice key,

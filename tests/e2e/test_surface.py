@@ -286,6 +286,8 @@ def test_settings(shared):
     assert plain(reply) == {"content-type": JSON, "cache-control": "private, max-age=300", "content-length": str(len(reply.body))}
     segment = reply.json["integrations"]["Segment.io"]
     assert (segment["apiKey"], segment["apiHost"], segment["protocol"]) == ("wk_1-A", HOST + "/mkto/v1", "http")
+    behind = shared.get("/mkto/v1/projects/wk_1-A/settings", {"Host": HOST, "Referer": "https://%s/page" % HOST})
+    assert behind.json["integrations"]["Segment.io"]["protocol"] == "https"  # TLS ends at a proxy
     head = shared.request("HEAD", "/mkto/v1/projects/wk_1-A/settings", None, {"Host": HOST})
     assert (head.status, head.body, plain(head)) == (200, b"", plain(reply))
     for key in ("", "a" * 65, "a%22b", "a/b"):

@@ -199,6 +199,34 @@ static bool body_has(const struct mkto_reply *reply, const char *text)
     return memmem(reply->body.data, reply->body.len, text, strlen(text)) != NULL;
 }
 
+/* TLS ends at a proxy: what the page is, its calls must be. */
+static void settings_of_pages(void **state)
+{
+    (void)state;
+    static const struct {
+        enum mkto_header header;
+        const char *value;
+        bool https;
+    } rows[] = {
+        {MKTO_HEADER_REFERER, "https://h/page?q", true},
+        {MKTO_HEADER_REFERER, "HTTPS://h", true},
+        {MKTO_HEADER_REFERER, "http://h/https://", false},
+        {MKTO_HEADER_REFERER, "https:/", false},
+        {MKTO_HEADER_REFERER, "", false},
+        {MKTO_HEADER_ORIGIN, "https://app.example.com", true},
+        {MKTO_HEADER_ORIGIN, "http://localhost:8080", false},
+        {MKTO_HEADER_ORIGIN, "null", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mkto_reply reply;
+        struct mkto_request request = {.host = MKTO_SLICE_LIT("h")};
+        request.header[rows[i].header] = mkto_slice_str(rows[i].value);
+        mkto_reply_settings(&reply, &request, MKTO_SLICE_LIT("/m"), MKTO_SLICE_LIT("k"), &nothing);
+        assert_true(
+            body_has(&reply, rows[i].https ? "\"protocol\":\"https\"" : "\"protocol\":\"http\""));
+    }
+}
+
 static void settings_of_places(void **state)
 {
     (void)state;
@@ -315,6 +343,7 @@ int main(void)
         cmocka_unit_test(preflight),
         cmocka_unit_test(script),
         cmocka_unit_test(settings),
+        cmocka_unit_test(settings_of_pages),
         cmocka_unit_test(settings_of_places),
         cmocka_unit_test(settings_of_hostile_hosts),
         cmocka_unit_test(largest_settings),
