@@ -12,6 +12,12 @@ const CALLS = ['page', 'screen', 'pageview', 'track', 'identify', 'group', 'alia
 const NO_EFFECT = ['addSourceMiddleware', 'addIntegrationMiddleware', 'addDestinationMiddleware', 'register', 'deregister', 'use'];
 const TIMEOUT = 300; // ms after which a call's callback is called
 
+/* Text that was cut within a character ends in half of one: no JSON for the server, and nothing that could be encoded. */
+function copyOf(message) {
+    const json = JSON.stringify(message).replace(/\\\\|\\ud[89a-f]../g, (found) => (found === '\\\\' ? found : '\ufffd'));
+    return JSON.parse(json);
+}
+
 export function createClient(base) {
     const analytics = { initialized: true, initialize: () => analytics, VERSION, Integrations: {} };
     let settings = {};
@@ -50,7 +56,7 @@ export function createClient(base) {
         message.context = contextOf(options);
         message.integrations = Object.assign({}, settings.integrations, options.integrations);
         try {
-            (munchkin || outbox).add(JSON.parse(JSON.stringify(message))); // what it holds may change after the call
+            (munchkin || outbox).add(copyOf(message)); // what it holds may change after the call
             log(type);
         } catch (_) {
             warn(`a ${type} could not be written as JSON and was not sent`);

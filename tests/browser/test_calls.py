@@ -113,6 +113,12 @@ def test_a_message_is_as_at_its_call(stand, page):
     assert stand.heard(1)[0]["properties"] == {"plan": "a"}
 
 
+def test_half_a_character(stand, page):
+    """What is left of a character that was cut is replaced; the server would refuse the whole call."""
+    message, = said_of(stand, page, r"analytics.track('Cut', {text: '\ud83d\ude00 \ud83d \ude00 \\ud83d'})")
+    assert message["properties"]["text"] == "\U0001f600 \ufffd \ufffd \\ud83d"
+
+
 def test_callbacks_and_listeners(stand, page):
     page.run("""void (window.seen = [], analytics
         .on('track', (event, properties) => seen.push(['on', event, properties.a]))
