@@ -30,11 +30,12 @@ static int join(void *data, const char *name, const char *value)
     return 1;
 }
 
-static struct mkto_slice header_out(const request_rec *r, const char *name)
+/* All values of a header, and of another one when it is not NULL. */
+static struct mkto_slice header_out(const request_rec *r, const char *name, const char *other)
 {
     struct joined joined = {.pool = r->pool};
-    apr_table_do(join, &joined, r->headers_out, name, NULL);
-    apr_table_do(join, &joined, r->err_headers_out, name, NULL);
+    apr_table_do(join, &joined, r->headers_out, name, other, NULL);
+    apr_table_do(join, &joined, r->err_headers_out, name, other, NULL);
     return mkto_slice_str(joined.text);
 }
 
@@ -65,9 +66,10 @@ static enum mkto_cookie_step step_of(const struct marketo_request *request)
         .status = status_of(r),
         .ours = request->place == MARKETO_PLACE_COLLECT,
         .has_cookie = sets_cookie(r),
-        .expires = header_out(r, "Expires").data != NULL,
+        .expires = header_out(r, "Expires", NULL).data != NULL,
         .content_type = mkto_slice_str(r->content_type),
-        .cache_control = header_out(r, "Cache-Control"),
+        .cache_control = header_out(r, "Cache-Control", NULL),
+        .cdn_control = header_out(r, "CDN-Cache-Control", "Surrogate-Control"),
     };
     return mkto_cookie_may_set(&request->view, request->dir->cookie, &response);
 }

@@ -75,6 +75,11 @@ static ngx_int_t ngx_http_marketo_read_response(ngx_http_request_t *r,
                 if (ngx_http_marketo_join(r, &response->cache_control, &h->value) != NGX_OK) {
                     return NGX_ERROR;
                 }
+            } else if (ngx_http_marketo_is(h, "CDN-Cache-Control") ||
+                       ngx_http_marketo_is(h, "Surrogate-Control")) {
+                if (ngx_http_marketo_join(r, &response->cdn_control, &h->value) != NGX_OK) {
+                    return NGX_ERROR;
+                }
             } else if (ngx_http_marketo_is(h, "Expires")) {
                 response->expires = true;
             } else if (ngx_http_marketo_is(h, "Set-Cookie") && ngx_http_marketo_is_ours(h)) {

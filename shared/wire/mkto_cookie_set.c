@@ -117,6 +117,10 @@ static struct caching read_caching(struct mkto_slice list)
 static enum mkto_cookie_step by_caching(const struct mkto_cookie_response *response)
 {
     const struct caching caching = read_caching(response->cache_control);
+    const struct caching cdn = read_caching(response->cdn_control);
+    if (!cdn.no_store && !cdn.is_private && (cdn.is_public || cdn.lasts)) {
+        return MKTO_COOKIE_LEAVE;
+    }
     if (caching.no_store) {
         return MKTO_COOKIE_SET;
     }

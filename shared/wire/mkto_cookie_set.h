@@ -32,6 +32,8 @@ struct mkto_cookie_response {
     struct mkto_slice content_type;
     struct mkto_slice
         cache_control; /* all Cache-Control headers, joined by commas; absent for none */
+    struct mkto_slice
+        cdn_control; /* likewise CDN-Cache-Control and Surrogate-Control, for CDNs alone */
 };
 
 /* Checks a value of domain=. Returns NULL, or what is wrong as a predicate. */
@@ -47,8 +49,9 @@ enum mkto_cookie_step {
  * Whether this response may carry the cookie: only to a GET or an answer of ours, only a document
  * (text/html, application/xhtml+xml; ours: any type), not 1xx, 304 or 206, not when has_cookie, not
  * when the response says that caches may store it: public, s-maxage, max-age over 0 without
- * private, Expires without Cache-Control. no-store outweighs all of them. marketo.js is public, so
- * it never carries one.
+ * private, Expires without Cache-Control. no-store outweighs all of them. A CDN goes by cdn_control
+ * before Cache-Control, so that must not let it store either. marketo.js is public, so it never
+ * carries one.
  */
 enum mkto_cookie_step mkto_cookie_may_set(const struct mkto_request *request,
                                           const struct mkto_cookie_rule *rule,

@@ -183,6 +183,8 @@ def test_another_brands_cookie_keeps_its_token(shared):
     ("/mint/public/page.html", {}), ("/mint/expires/page.html", {}),
     ("/mint/app/page?h=Cache-Control:public", {}), ("/mint/app/page?h=Cache-Control:max-age%3D60", {}),
     ("/mint/app/page?h=Cache-Control:no-cache&h=Cache-Control:s-maxage%3D60", {}),
+    ("/mint/app/page?h=Cache-Control:no-cache&h=CDN-Cache-Control:max-age%3D60", {}),
+    ("/mint/app/page?h=Surrogate-Control:max-age%3D60", {}),
     ("/mint/app/page?h=Expires:Fri,%2001%20Jan%202100%2000:00:00%20GMT", {}),
 ])
 def test_responses_without(shared, path, more):

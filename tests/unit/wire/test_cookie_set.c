@@ -170,6 +170,35 @@ static void places(void **state)
     }
 }
 
+/* A CDN goes by its own header first, whatever Cache-Control says. */
+static void caching_by_cdns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cdn, *control;
+        enum mkto_cookie_step want;
+    } rows[] = {
+        {"max-age=600", "private", MKTO_COOKIE_LEAVE},
+        {"public", NULL, MKTO_COOKIE_LEAVE},
+        {"max-age=600, content=\"ESI/1.0\"", "no-store", MKTO_COOKIE_LEAVE},
+        {"no-store, max-age=600", "private", MKTO_COOKIE_SET},
+        {"private", NULL, MKTO_COOKIE_SET_PRIVATE},
+        {"max-age=0", NULL, MKTO_COOKIE_SET_PRIVATE},
+        {"", "private", MKTO_COOKIE_SET},
+    };
+    const struct mkto_cookie_rule rule = {.mode = MKTO_COOKIE_MINT};
+    const struct mkto_request request = {.method = MKTO_SLICE_LIT("GET")};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct mkto_cookie_response response = {
+            .status = 200,
+            .content_type = MKTO_SLICE_LIT("text/html"),
+            .cache_control = mkto_slice_str(rows[i].control),
+            .cdn_control = mkto_slice_str(rows[i].cdn),
+        };
+        assert_int_equal(mkto_cookie_may_set(&request, &rule, &response), rows[i].want);
+    }
+}
+
 static void left_alone(void **state)
 {
     (void)state;
@@ -394,6 +423,7 @@ static void opted_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(caching_by_cdns),
         cmocka_unit_test(domains),
         cmocka_unit_test(bad_domains),
         cmocka_unit_test(longest_domain),
