@@ -89,13 +89,16 @@ static int claim_fixup(request_rec *r)
     return OK;
 }
 
+/* Whoever names our handlers himself (SetHandler) has claimed nothing. */
 static int handle(request_rec *r)
 {
-    if (r->handler != NULL && strcmp(r->handler, COLLECT_HANDLER) == 0) {
+    if (!is_claimed(r) || r->handler == NULL) {
+        return DECLINED;
+    }
+    if (strcmp(r->handler, COLLECT_HANDLER) == 0) {
         return marketo_handler_run(r);
     }
-    return r->handler != NULL && strcmp(r->handler, STATUS_HANDLER) == 0 ? marketo_status_run(r)
-                                                                         : DECLINED;
+    return strcmp(r->handler, STATUS_HANDLER) == 0 ? marketo_status_run(r) : DECLINED;
 }
 
 void marketo_claim_hooks(void)

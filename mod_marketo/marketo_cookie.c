@@ -155,13 +155,25 @@ static bool is_error(const apr_bucket_brigade *brigade)
     return false;
 }
 
-/* Once, before the first byte. Of an error httpd makes another response. */
+static bool is_wanted(request_rec *r)
+{
+    if (marketo_get()->config == NULL || r->main != NULL) {
+        return false;
+    }
+    const struct marketo_request *known = marketo_request_known(r);
+    const struct mkto_cookie_rule *rule = marketo_request_dir(r)->cookie;
+    return rule != NULL && rule->mode != MKTO_COOKIE_OFF &&
+           (known == NULL || known->place != MARKETO_PLACE_STATUS);
+}
+
+/* Once, before the first byte. Of an error httpd makes another response. Somebody may have named
+ * the filter himself (SetOutputFilter), so it looks again whether it is wanted. */
 static apr_status_t run(ap_filter_t *self, apr_bucket_brigade *brigade)
 {
     ap_filter_t *next = self->next;
     request_rec *r = self->r;
     ap_remove_output_filter(self);
-    if (!is_error(brigade)) {
+    if (!is_error(brigade) && is_wanted(r)) {
         give(marketo_request_get(r));
     }
     return ap_pass_brigade(next, brigade);
@@ -169,13 +181,7 @@ static apr_status_t run(ap_filter_t *self, apr_bucket_brigade *brigade)
 
 static void insert(request_rec *r)
 {
-    if (marketo_get()->config == NULL || r->main != NULL) {
-        return;
-    }
-    const struct mkto_cookie_rule *rule = marketo_request_dir(r)->cookie;
-    const struct marketo_request *known = marketo_request_known(r);
-    const bool is_status = known != NULL && known->place == MARKETO_PLACE_STATUS;
-    if (rule != NULL && rule->mode != MKTO_COOKIE_OFF && !is_status) {
+    if (is_wanted(r)) {
         ap_add_output_filter_handle(filter, NULL, r, r->connection);
     }
 }

@@ -137,3 +137,35 @@ def test_near_misses(server, fake):
     for path in ("/x/../mkto/v1/track", "/mkto/./v1/track", "/%6Dkto/v1/track"):
         assert server.request("POST", path, {"n": 2}).status == 200, path
     assert len(fake.events) == 3
+
+
+@pytest.mark.servers("httpd-event")
+@pytest.mark.parametrize("configured", [True, False])
+def test_names_of_ours_in_vain(server, fake, configured):
+    """Handlers and the filter are for MarketoCollect and its like to set; by themselves they do nothing, and harm nobody."""
+    server.text["httpd"] = """
+<Location "/handled">
+SetHandler marketo-collect
+</Location>
+<Location "/shown">
+SetHandler marketo-status
+</Location>
+<Location "/index.html">
+SetOutputFilter MARKETO_COOKIE
+</Location>
+"""
+    if not configured:
+        write = server.write_config
+
+        def without():
+            write()
+            path = os.path.join(server.directory, "httpd.conf")
+            with open(path, encoding="utf-8") as file:
+                lines = [line for line in file if not line.startswith(("MarketoConfig", "MarketoCourier", "    MarketoCollect"))]
+            with open(path, "w", encoding="utf-8") as file:
+                file.writelines(lines)
+        server.write_config = without
+    server.start()
+    before = server.children()
+    assert [server.get(path).status for path in ("/handled", "/shown", "/index.html")] == [404, 404, 200]
+    assert server.children() == before and fake.events == []
