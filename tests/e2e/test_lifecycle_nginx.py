@@ -92,6 +92,7 @@ def start(server, fake, how, timeout="1500ms"):
     server.location(timeout=timeout)
     server.start()
     fake.wait(server.workers, what=fake.hellos)
+    wait_until(lambda: len(workers(server.process.pid)) == server.workers, what="workers with their own titles")
     assert server.post("track", b"{}").status == 200
     send_away(fake, how)
 

@@ -14,6 +14,7 @@ import itertools
 import os
 import random
 import signal
+import socket
 import threading
 import time
 
@@ -27,6 +28,7 @@ PAUSE = 0.01      # seconds between an answer that is not 200 and the next attem
 QUIET = 0.15      # seconds at most before a kill
 CHANGE = 0.08     # seconds at most between the beginning of a reload and the kill in it
 PATIENCE = 90     # seconds until a killed server answers events again; a spawn after many deaths waits long
+PID_FILES = ("nginx.pid", "nginx.pid.oldbin", "httpd.pid")
 USUAL = ("courier", "courier", "courier", "worker", "worker", "parent", "reload", "reload")
 
 
@@ -183,14 +185,24 @@ class Campaign:
     # ---- the servers ----
 
     def begin(self):
-        for name in ("nginx.pid", "nginx.pid.oldbin", "httpd.pid"):
+        for name in PID_FILES:
             path = os.path.join(self.server.directory, name)
             if os.path.exists(path):
                 os.remove(path)
+        wait_until(self._port_is_free, what="the port is free")
         if self.server.family == "nginx":
             launch(self.server)
         else:
             self.server.start()
+
+    def _port_is_free(self):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("127.0.0.1", self.server.port))
+            except OSError:
+                return False
+        return True
 
     def _processes(self):
         """Those of the server; a spawned courier has another working directory."""
@@ -204,13 +216,11 @@ class Campaign:
         return found
 
     def _is_parent(self, pid):
+        """By its pid file: a worker that was forked just now still has its master's title."""
         if self.server.family != "nginx":
             return pid == self.server.process.pid
-        try:
-            with open("/proc/%d/cmdline" % pid, "rb") as file:
-                return b"master process" in file.read()
-        except OSError:
-            return False
+        files = [os.path.join(self.server.directory, name) for name in PID_FILES]
+        return str(pid) in [self.server.read(path).strip() for path in files]
 
     def _parent(self):
         return next(pid for pid in self._processes() if self._is_parent(pid))
