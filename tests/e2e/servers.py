@@ -340,7 +340,7 @@ http {{
 class Httpd(Server):
     # SIGTERM closes the event MPM's sockets under the threads that are just done with a request: httpd's own, seen once in
     # a hundred stops. And a fresh mod_ssl on a machine whose libssl still waits for the same security update.
-    ANNOUNCED = [r"AH03093: process_socket: apr_pollset_add failure for keep alive",
+    ANNOUNCED = [r"AH0309[23]: process_\w+: apr_pollset_add failure",
                  r"AH01882: Init: this version of mod_ssl was compiled against a newer library"]
     RELOAD, QUIT = signal.SIGUSR1, signal.SIGWINCH
     BAD = re.compile(r"^(\[[^]]*\] )?\[\w*:(%s)\]|^AH\d+: |^Syntax error" % BAD)

@@ -64,7 +64,8 @@ class Host:
         return self.json("status", code=0 if self.courier else 1)[0]["spool"]
 
     def settle(self, waiting=0, dead=0):
-        wait_until(lambda: (self.spool()["waiting"], self.spool()["dead"]) == (waiting, dead), what="the queue is empty")
+        """A courier that starts takes its 20 s of calls for used up."""
+        wait_until(lambda: (self.spool()["waiting"], self.spool()["dead"]) == (waiting, dead), timeout=60, what="the queue is empty")
 
     def bytes_of(self, *texts):
         """Names of the files in the spool's directory that hold one of the texts, in any case."""
