@@ -135,6 +135,7 @@ struct ngx_http_marketo_link_s {
     ngx_event_t timer;   /* cancelable but while requests wait */
     ngx_event_t flush;   /* posted: everything that one turn of the loop brought goes out at once */
     ngx_event_t gather;  /* cancelable: what nobody waits for goes out with more of its kind */
+    bool due;            /* what there is may go out now */
     ngx_uint_t gathered; /* frames that lie for it */
     ngx_queue_t answered; /* requests with a verdict, to be answered when the client has returned */
     ngx_uint_t waiting;   /* requests without a verdict */

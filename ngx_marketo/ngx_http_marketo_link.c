@@ -7,7 +7,7 @@
 #define LINK_READ_SIZE 65536 /* bytes of one read from the courier */
 #define LINK_IOVECS 256      /* frames of one write to it */
 #define LINK_TICK_MAX 60000  /* ms between two looks at the clock, at most */
-#define LINK_GATHER_TIME 20  /* ms that a frame nobody waits for lies for others to go with it */
+#define LINK_GATHER_TIME 100 /* ms that a frame nobody waits for lies for others to go with it */
 #define LINK_GATHER_MAX 64   /* such frames; then they go at once */
 
 static void ngx_http_marketo_link_drive(ngx_http_marketo_link_t *link);
@@ -54,6 +54,7 @@ static void ngx_http_marketo_link_welcomed(ngx_http_marketo_link_t *link)
 {
     if (!link->ready && mkto_client_state_of(link->client) == MKTO_CLIENT_READY) {
         link->ready = true;
+        link->due = true; /* all that waited for this moment */
         if (link->changed != NULL) {
             link->changed(link, 0);
         }
@@ -96,7 +97,9 @@ static void ngx_http_marketo_link_read(ngx_event_t *rev)
 static void ngx_http_marketo_link_writable(ngx_event_t *wev)
 {
     const ngx_connection_t *c = wev->data;
-    ngx_http_marketo_link_drive(c->data);
+    ngx_http_marketo_link_t *link = c->data;
+    link->due = true;
+    ngx_http_marketo_link_drive(link);
 }
 
 /* Writes what there is, as far as the socket takes it. */
@@ -257,30 +260,39 @@ static void ngx_http_marketo_link_tick(ngx_event_t *ev)
 {
     ngx_http_marketo_link_t *link = ev->data;
     mkto_client_tick(link->client, ngx_http_marketo_now());
+    link->due = true;
     ngx_http_marketo_link_drive(link);
 }
 
 static void ngx_http_marketo_link_flush(ngx_event_t *ev)
 {
-    ngx_http_marketo_link_drive(ev->data);
+    ngx_http_marketo_link_t *link = ev->data;
+    link->due = true;
+    ngx_http_marketo_link_drive(link);
 }
 
-/* Does what the client wants until there is nothing to do but wait. */
+/*
+ * Does what the client wants until there is nothing to do but wait. A verdict that arrives is no
+ * reason to write: page views would go out one by one, each write bringing the verdict that makes
+ * the next one.
+ */
 static void ngx_http_marketo_link_drive(ngx_http_marketo_link_t *link)
 {
-    link->gathered = 0;
     for (;;) {
         const unsigned wants = mkto_client_wants(link->client, ngx_http_marketo_now());
         if (wants & MKTO_WANT_CLOSE) {
             ngx_http_marketo_link_lost(link, 0);
         } else if ((wants & MKTO_WANT_CONNECT) && !link->stopped) {
             ngx_http_marketo_link_connect(link);
-        } else if ((wants & MKTO_WANT_WRITE) && link->connection->write->ready) {
+        } else if ((wants & MKTO_WANT_WRITE) && link->connection->write->ready &&
+                   (link->due || !link->ready)) {
             ngx_http_marketo_link_write(link);
+            link->gathered = 0;
         } else {
             break;
         }
     }
+    link->due = false; /* what the socket did not take goes out when it is writable */
     ngx_http_marketo_link_deliver(link);
     ngx_http_marketo_link_schedule(link);
 }
