@@ -99,7 +99,8 @@ class Campaign:
         sandbox.store.settings.update(rate_calls=10 ** 9, daily_calls=10 ** 9)
         server.conf["marketo"].update(calls_per_20s=100, calls_per_day=1000000, batch_wait="100ms")
         server.announce(r"MKTO01\d\d", r"MKTO03(01|02|06)", r"exited on signal 9", r"signal 9 \(SIGKILL\)", r"AH00051|AH00052|exit signal Killed",
-                        r"unlink.*courier", r"unlink\(\) .*nginx\.pid", r"AH00060|AH10488|AH00098|AH00485|AH00045", r"\[notice\]")
+                        r"unlink.*courier", r"unlink\(\) .*nginx\.pid", r"AH00060|AH10488|AH00098|AH00485|AH00045", r"\[notice\]",
+                        r"the changing binary signal is ignored")
         if server.family == "nginx":
             amend(server, "daemon off;", "daemon on;")
         self.begin()
@@ -159,10 +160,12 @@ class Campaign:
         pids = parents if victim == "parent" else [pid for pid in pids if pid not in parents]
         if not pids:
             return  # it has not come back yet; that is no kill
+        pid = self.rng.choice(sorted(pids))
         try:
-            os.kill(self.rng.choice(sorted(pids)), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             return
+        wait_until(lambda: gone(pid), what="it dies")  # on a busy machine that takes a while
         self.killed[victim + when] += 1
 
     def _recover(self):
