@@ -56,7 +56,7 @@ static const char settings[] = "PRAGMA synchronous = FULL;"
                                "PRAGMA wal_autocheckpoint = 0;"
                                "PRAGMA journal_size_limit = 16777216;"
                                "PRAGMA secure_delete = ON;"
-                               "PRAGMA cache_size = -8192;"
+                               "PRAGMA cache_size = -2048;"
                                "PRAGMA mmap_size = 0;"
                                "PRAGMA temp_store = MEMORY;"
                                "PRAGMA trusted_schema = OFF;";
