@@ -54,7 +54,7 @@ def bars(run):
 
 
 def measure(stand, options):
-    run = {"machine": report.machine(stand.dir), "date": time.strftime("%Y-%m-%d"), "rounds": options.rounds, "seconds": options.seconds}
+    run = {"machine": report.machine(stand.dir), "date": time.strftime("%Y-%m-%d"), "load": os.getloadavg()[0], "rounds": options.rounds, "seconds": options.seconds}
     if "rates" in options.parts:
         results = rates.measure(stand, options.rounds)
         run["rates"] = rates.rows(results)

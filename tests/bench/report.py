@@ -22,7 +22,7 @@ set tics nomirror
 RATES_PLOT = """set style data histogram
 set style histogram clustered gap 1
 set style fill solid noborder
-set key top left
+set key above left maxrows 1
 set yrange [0:*]
 set xlabel "connections"
 set ylabel "requests/s"
@@ -135,7 +135,8 @@ def growth_table(growth):
 
 
 def markdown(run):
-    text = "%s, %d rounds of %d s, %s.\n\n" % (run["machine"], run["rounds"], run["seconds"], run["date"])
+    text = "%s, %d rounds of %d s, %s; load average before the run %.1f.\n\n" % (run["machine"], run["rounds"], run["seconds"],
+                                                                               run["date"], run["load"])
     text += bars_table(run["bars"])
     if "rates" in run:
         text += rates_table(run["rates"])
