@@ -211,6 +211,36 @@ static void trim(struct mkto_courier *courier, uint64_t now)
     courier->trim_at = now + (more > 0 ? MKTO_COURIER_TRIM_MS / 20 : MKTO_COURIER_TRIM_MS);
 }
 
+static void say_salvaged(struct mkto_courier *courier, const struct mkto_spool_salvaged *salvaged)
+{
+    char hidden[32] = "an unknown number of";
+    if (!salvaged->unknown) {
+        snprintf(hidden, sizeof(hidden), "%lld", (long long)salvaged->hidden);
+    }
+    mkto_courier_say(courier, LOG_ERR,
+                     "MKTO0217 the spool was damaged: %lld events were salvaged, %s others cannot "
+                     "be read; the damaged file is kept as %s",
+                     (long long)salvaged->events, hidden,
+                     salvaged->kept[0] == '\0' ? "spool.db.bad-*" : salvaged->kept);
+}
+
+/* Everything waits meanwhile: nothing could be delivered before it anyway. */
+static void salvage(struct mkto_courier *courier, uint64_t now)
+{
+    struct mkto_error err = MKTO_ERROR_INIT;
+    struct mkto_spool_salvaged salvaged;
+    if (!mkto_spool_damaged(courier->spool) || now < courier->salvage_at) {
+        return;
+    }
+    if (mkto_spool_salvage(courier->spool, mkto_clock_system.wall_ms(NULL), &salvaged, &err) != 0) {
+        mkto_courier_say(courier, LOG_ERR, "MKTO0218 the damaged spool cannot be salvaged: %s",
+                         err.text);
+    } else {
+        say_salvaged(courier, &salvaged);
+    }
+    courier->salvage_at = mkto_clock_system.mono_ms(NULL) + MKTO_COURIER_SALVAGE_MS;
+}
+
 static void arm_timer(struct mkto_courier *courier)
 {
     const uint64_t now = mkto_clock_system.mono_ms(NULL);
@@ -232,6 +262,7 @@ static bool turn(struct mkto_courier *courier)
         courier->accepted = last_id;
         mkto_dispatch_accepted(courier->dispatch, last_id);
     }
+    salvage(courier, mkto_clock_system.mono_ms(NULL));
     const bool more = mkto_dispatch_turn(courier->dispatch, MKTO_COURIER_TURN_MS);
     mkto_courier_watch(courier);
     trim(courier, mkto_clock_system.mono_ms(NULL));

@@ -17,13 +17,14 @@
 #include "mkto_spool.h"
 #include "mkto_transport.h"
 
-#define MKTO_COURIER_LOG_LINES 128    /* lines kept until a server is there to log them */
-#define MKTO_COURIER_LOG_LINE_MAX 512 /* bytes of one, with its NUL */
-#define MKTO_COURIER_TURN_MS 2        /* dispatch in one turn of the loop */
-#define MKTO_COURIER_TRIM_MS 1000     /* between two looks at what is past its time */
-#define MKTO_COURIER_ALONE_MS 10000   /* a new courier waits so long for its first server */
-#define MKTO_COURIER_GRACE_MS 3000    /* idle, and no server: leave after this */
-#define MKTO_COURIER_STOP_MS 700      /* SIGTERM: calls under way may still end (of 1 s in all) */
+#define MKTO_COURIER_LOG_LINES 128     /* lines kept until a server is there to log them */
+#define MKTO_COURIER_LOG_LINE_MAX 512  /* bytes of one, with its NUL */
+#define MKTO_COURIER_TURN_MS 2         /* dispatch in one turn of the loop */
+#define MKTO_COURIER_TRIM_MS 1000      /* between two looks at what is past its time */
+#define MKTO_COURIER_SALVAGE_MS 600000 /* between two salvages: each keeps a file */
+#define MKTO_COURIER_ALONE_MS 10000    /* a new courier waits so long for its first server */
+#define MKTO_COURIER_GRACE_MS 3000     /* idle, and no server: leave after this */
+#define MKTO_COURIER_STOP_MS 700       /* SIGTERM: calls under way may still end (of 1 s in all) */
 #define MKTO_COURIER_END_MS 1000    /* the same when the last server has gone, or for a new build */
 #define MKTO_COURIER_YOUNG_MS 60000 /* so new that another start would give the same again */
 #define MKTO_COURIER_ACCEPT_AGAIN_MS 1000 /* after accept ran out of descriptors */
@@ -88,6 +89,7 @@ struct mkto_courier {
     bool newer_said;
     uint64_t trim_at;
     uint64_t trim_said;
+    uint64_t salvage_at; /* not before */
     uint64_t started_ms;
     uint64_t accept_said;
     uint64_t config_said;

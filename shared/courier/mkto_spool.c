@@ -10,18 +10,24 @@
 
 #define ROOM_FREE_PAGES 128 /* pages inside of the file that are room, whatever its disk says */
 
-static apr_status_t close_at_cleanup(void *data)
+void mkto_spool_disconnect(struct mkto_spool *spool)
 {
-    struct mkto_spool *spool = data;
-    if (spool->busy) {
-        mkto_spool_rollback(spool);
-    }
     for (int which = 0; which < MKTO_STMT_COUNT; which++) {
         sqlite3_finalize(spool->statements[which]);
         spool->statements[which] = NULL;
     }
     sqlite3_close(spool->db);
     spool->db = NULL;
+    spool->wal_frames = 0;
+}
+
+static apr_status_t close_at_cleanup(void *data)
+{
+    struct mkto_spool *spool = data;
+    if (spool->busy) {
+        mkto_spool_rollback(spool);
+    }
+    mkto_spool_disconnect(spool);
     mkto_spool_seen_free(&spool->seen);
     free(spool->row);
     spool->row = NULL;
@@ -43,6 +49,11 @@ static int open_database(struct mkto_spool *spool, struct mkto_error *err)
         return mkto_spool_complain(spool, "open", err);
     }
     return mkto_spool_schema_open(spool, err);
+}
+
+int mkto_spool_connect(struct mkto_spool *spool, struct mkto_error *err)
+{
+    return open_database(spool, err) != 0 ? -1 : mkto_spool_prepare(spool, err);
 }
 
 /* Opens the file; one that is broken is set aside, and a new one opened. */
@@ -81,10 +92,22 @@ static int64_t ask_number(struct mkto_spool *spool, const char *sql, int64_t fal
     return number;
 }
 
+/* Behind a broken page nobody knows it; a salvage then begins with a guess that is too high. */
+static int64_t newest_id(struct mkto_spool *spool)
+{
+    const int64_t newest = ask_number(spool, "SELECT ifnull(max(id), 0) FROM event", -1);
+    if (newest >= 0) {
+        return newest;
+    }
+    spool->guessed = true;
+    spool->damaged = true;
+    return mkto_spool_guess_last(spool);
+}
+
 static void load_tally(struct mkto_spool *spool)
 {
     struct mkto_spool_tally *tally = &spool->tally;
-    const int64_t newest = ask_number(spool, "SELECT max(id) FROM event", 0);
+    const int64_t newest = newest_id(spool);
     const int64_t oldest = ask_number(spool, "SELECT min(id) FROM event", 0);
     tally->last_id = ask_number(spool, "SELECT last_id FROM tally", 0);
     tally->gone = ask_number(spool, "SELECT gone FROM tally", oldest - 1);

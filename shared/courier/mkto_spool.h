@@ -80,6 +80,25 @@ bool mkto_spool_room(struct mkto_spool *spool, struct mkto_error *err);
 /* Bytes in use inside of the file: what max_size is compared with. */
 int64_t mkto_spool_size(struct mkto_spool *spool);
 
+/*
+ * A file that SQLite opens, but of which a page is broken: no write passes it. True from the first
+ * write that says so, or from open. Then salvage, between transactions: what can be read is copied
+ * into a new file, the old one is renamed to spool.db.bad-<time> and kept. Events that cannot be
+ * read get a bad row each (see read), so that they are named; of other tables what cannot be read
+ * is gone. It takes as long as copying the file, and its room on the disk. A kill at any moment
+ * leaves the old file or the new one. After -1 the spool is as it was, or without a file: then each
+ * begin fails until a later salvage returns 0.
+ */
+struct mkto_spool_salvaged {
+    int64_t events; /* that are whole */
+    int64_t hidden; /* that cannot be read */
+    bool unknown;   /* how many is unknown, hidden is 0: the newest ones' page was broken at open */
+    char kept[256]; /* the old file; "" when this goes on after one that failed */
+};
+bool mkto_spool_damaged(const struct mkto_spool *spool);
+int mkto_spool_salvage(struct mkto_spool *spool, int64_t now_ms,
+                       struct mkto_spool_salvaged *salvaged, struct mkto_error *err);
+
 /* ---- acceptance ---- */
 
 /* True when a message id with that hash was accepted (or appended in this transaction) within 24 h.

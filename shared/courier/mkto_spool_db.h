@@ -85,8 +85,10 @@ struct mkto_spool {
     int64_t keep_free;
     unsigned keep_free_percent;
     int wal_frames;
-    bool busy;   /* between begin and commit */
-    bool failed; /* a statement has failed since begin: everything is rolled back already */
+    bool busy;    /* between begin and commit */
+    bool damaged; /* SQLite has met a broken page: see mkto_spool_salvage */
+    bool guessed; /* tally.last_id may be too high: its page is broken */
+    bool failed;  /* a statement has failed since begin: everything is rolled back already */
     struct mkto_spool_tally tally;
     struct mkto_spool_tally before; /* at begin */
     struct mkto_spool_seen seen;
@@ -120,6 +122,13 @@ int mkto_spool_writing(struct mkto_spool *spool, struct mkto_error *err);
 int64_t mkto_spool_number(struct mkto_spool *spool, enum mkto_spool_statement which,
                           int64_t fallback);
 
+/* mkto_spool.c: the file is opened, its statements are ready; and the reverse. */
+int mkto_spool_connect(struct mkto_spool *spool, struct mkto_error *err);
+void mkto_spool_disconnect(struct mkto_spool *spool);
+
+/* mkto_spool_salvage.c: an id that no event is above, when the newest one's page is broken. */
+int64_t mkto_spool_guess_last(struct mkto_spool *spool);
+
 /* mkto_spool_file.c: directory, lock, file. */
 int mkto_spool_file_prepare(const struct mkto_spool_options *options, struct mkto_spool *spool,
                             int64_t now_ms, struct mkto_spool_opened *opened,
@@ -127,6 +136,12 @@ int mkto_spool_file_prepare(const struct mkto_spool_options *options, struct mkt
 int mkto_spool_file_create(const struct mkto_spool_options *options, struct mkto_error *err);
 int mkto_spool_file_set_aside(const char *path, int64_t now_ms, struct mkto_spool_opened *opened,
                               struct mkto_error *err);
+/* A salvage's new file: made empty; made durable; moved to its place; and the last of these after
+ * an interruption, when the damaged file was set aside already. */
+int mkto_spool_file_new(const char *path, char *name, size_t size, struct mkto_error *err);
+int mkto_spool_file_sync(const char *path, const char *name, struct mkto_error *err);
+int mkto_spool_file_install(const char *path, struct mkto_error *err);
+int mkto_spool_file_resume(const char *path, int64_t now_ms, struct mkto_error *err);
 /* Words for a tool that has met one; -1. */
 int mkto_spool_file_broken(const struct mkto_spool_options *options, struct mkto_error *err);
 int mkto_spool_file_name(const char *path, const char *file, char *out, size_t size,
@@ -134,6 +149,7 @@ int mkto_spool_file_name(const char *path, const char *file, char *out, size_t s
 
 /* mkto_spool_schema.c: 0; -1 refused; 1 the file is no database, or a broken one. */
 int mkto_spool_schema_open(struct mkto_spool *spool, struct mkto_error *err);
+int mkto_spool_schema_create(struct mkto_spool *spool, struct mkto_error *err);
 
 /* mkto_spool_event.c */
 int mkto_spool_seen_save(struct mkto_spool *spool, struct mkto_error *err);

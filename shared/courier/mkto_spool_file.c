@@ -14,7 +14,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define HEADER_SIZE 100 /* bytes of SQLite's file header */
+#define NEW_FILE MKTO_SPOOL_FILE ".new" /* of a salvage */
+#define HEADER_SIZE 100                 /* bytes of SQLite's file header */
 #define HEADER_MAGIC "SQLite format 3"
 #define HEADER_VERSION_AT 60     /* user_version, big-endian */
 #define HEADER_APPLICATION_AT 68 /* application_id */
@@ -232,6 +233,68 @@ int mkto_spool_file_set_aside(const char *path, int64_t now_ms, struct mkto_spoo
                                      : mkto_error_set(err, "spool %s: %s", path, strerror(errno));
 }
 
+int mkto_spool_file_new(const char *path, char *name, size_t size, struct mkto_error *err)
+{
+    if (mkto_spool_file_name(path, NEW_FILE, name, size, err) != 0) {
+        return -1;
+    }
+    if (unlink(name) != 0 && errno != ENOENT) {
+        return mkto_error_set(err, "spool: %s: %s", name, strerror(errno));
+    }
+    const int fd = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_CREAT | O_EXCL, 0600);
+    if (fd < 0) {
+        return mkto_error_set(err, "spool: %s cannot be made: %s", name, strerror(errno));
+    }
+    close(fd);
+    return 0;
+}
+
+int mkto_spool_file_sync(const char *path, const char *name, struct mkto_error *err)
+{
+    const int fd = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    const int rc = fd < 0 ? -1 : fsync(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return rc == 0 && sync_directory(path) == 0
+               ? 0
+               : mkto_error_set(err, "spool: %s: %s", name, strerror(errno));
+}
+
+int mkto_spool_file_install(const char *path, struct mkto_error *err)
+{
+    char from[PATH_MAX];
+    char to[PATH_MAX];
+    if (mkto_spool_file_name(path, NEW_FILE, from, sizeof(from), err) != 0 ||
+        mkto_spool_file_name(path, MKTO_SPOOL_FILE, to, sizeof(to), err) != 0) {
+        return -1;
+    }
+    return rename(from, to) == 0 && sync_directory(path) == 0
+               ? 0
+               : mkto_error_set(err, "spool: %s: %s", to, strerror(errno));
+}
+
+/*
+ * The damaged file is set aside only when the new one is whole and durable: without a spool.db, a
+ * new one is the spool. What is left of the old one's WAL must not be taken for its own.
+ */
+int mkto_spool_file_resume(const char *path, int64_t now_ms, struct mkto_error *err)
+{
+    struct mkto_spool_opened unused;
+    char name[PATH_MAX];
+    char ready[PATH_MAX];
+    if (mkto_spool_file_name(path, MKTO_SPOOL_FILE, name, sizeof(name), err) != 0 ||
+        mkto_spool_file_name(path, NEW_FILE, ready, sizeof(ready), err) != 0) {
+        return -1;
+    }
+    if (access(name, F_OK) == 0 || access(ready, F_OK) != 0) {
+        return 0;
+    }
+    return mkto_spool_file_set_aside(path, now_ms, &unused, err) != 0
+               ? -1
+               : mkto_spool_file_install(path, err);
+}
+
 int mkto_spool_file_prepare(const struct mkto_spool_options *options, struct mkto_spool *spool,
                             int64_t now_ms, struct mkto_spool_opened *opened,
                             struct mkto_error *err)
@@ -248,6 +311,9 @@ int mkto_spool_file_prepare(const struct mkto_spool_options *options, struct mkt
         return mkto_error_set(err, "spool: %s: %s", name, strerror(errno));
     }
     if (take_lock(options->path, spool, opened, err) != 0) {
+        return -1;
+    }
+    if (options->create && mkto_spool_file_resume(options->path, now_ms, err) != 0) {
         return -1;
     }
     const int found = check_file(options, name, err);

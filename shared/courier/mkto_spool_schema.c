@@ -104,7 +104,7 @@ static int use_wal(struct mkto_spool *spool, struct mkto_error *err)
     return rc;
 }
 
-static int create_tables(struct mkto_spool *spool, struct mkto_error *err)
+int mkto_spool_schema_create(struct mkto_spool *spool, struct mkto_error *err)
 {
     char sql[sizeof(tables) + 32];
     snprintf(sql, sizeof(sql), tables, MKTO_SPOOL_APPLICATION, MKTO_SPOOL_SCHEMA);
@@ -147,7 +147,7 @@ int mkto_spool_schema_open(struct mkto_spool *spool, struct mkto_error *err)
                               MKTO_SPOOL_SCHEMA);
     }
     if (rc == 0 && version == 0) {
-        rc = create_tables(spool, err);
+        rc = mkto_spool_schema_create(spool, err);
     }
     rc = rc != 0 ? rc : use_wal(spool, err);
     rc = rc != 0 ? rc : execute(spool, settings, err);

@@ -91,6 +91,13 @@ int mkto_spool_writing(struct mkto_spool *spool, struct mkto_error *err)
     return 0;
 }
 
+static void note_damage(struct mkto_spool *spool, int rc)
+{
+    if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB) {
+        spool->damaged = true;
+    }
+}
+
 int mkto_spool_run(struct mkto_spool *spool, enum mkto_spool_statement which, const char *what,
                    struct mkto_error *err)
 {
@@ -98,6 +105,7 @@ int mkto_spool_run(struct mkto_spool *spool, enum mkto_spool_statement which, co
     const int rc = sqlite3_step(statement);
     if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
         mkto_spool_complain(spool, what, err);
+        note_damage(spool, rc);
     }
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
@@ -116,8 +124,9 @@ int64_t mkto_spool_number(struct mkto_spool *spool, enum mkto_spool_statement wh
                           int64_t fallback)
 {
     sqlite3_stmt *statement = spool->statements[which];
-    const int64_t number =
-        sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : fallback;
+    const int rc = sqlite3_step(statement);
+    const int64_t number = rc == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : fallback;
+    note_damage(spool, rc);
     sqlite3_reset(statement);
     return number;
 }
