@@ -334,6 +334,7 @@ static int start(struct mkto_courier *courier, struct mkto_error *err)
     const struct mkto_courier_options *options = &courier->options;
     const char *file = absolute(options->config, courier->pool);
     courier->socket.path = absolute(options->socket, courier->pool);
+    courier->spawner = getppid(); /* after detaching it is somebody else */
     if (options->spawned && mkto_courier_detach(err) != 0) {
         return -1;
     }

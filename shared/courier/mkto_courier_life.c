@@ -3,6 +3,8 @@
  */
 #include "mkto_courier_state.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,11 +157,17 @@ static bool server_there(const struct mkto_courier *courier)
            mkto_intake_count(courier->intake, MKTO_ROLE_EVENTS) > 0;
 }
 
+/* A server may be stopped before it has come to the courier that it spawned. */
+static bool server_may_come(const struct mkto_courier *courier)
+{
+    return !courier->had_server && (kill(courier->spawner, 0) == 0 || errno != ESRCH);
+}
+
 /* How long a courier without a server goes on: to drain, or until the first one comes. */
 static uint64_t alone_for(const struct mkto_courier *courier)
 {
     const uint64_t linger = (uint64_t)courier->config->linger_ms;
-    if (!courier->had_server) {
+    if (server_may_come(courier)) {
         return linger > MKTO_COURIER_ALONE_MS ? linger : MKTO_COURIER_ALONE_MS;
     }
     const bool idle =
@@ -211,5 +219,10 @@ uint64_t mkto_courier_watch_next(const struct mkto_courier *courier)
     if (courier->stopping != NULL) {
         return courier->stop_by;
     }
-    return courier->alone_since == 0 ? UINT64_MAX : courier->alone_since + alone_for(courier);
+    if (courier->alone_since == 0) {
+        return UINT64_MAX;
+    }
+    const uint64_t leave = courier->alone_since + alone_for(courier);
+    const uint64_t look = now_ms() + MKTO_COURIER_LOOK_MS;
+    return courier->had_server || leave < look ? leave : look;
 }

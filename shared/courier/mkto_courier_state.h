@@ -24,6 +24,7 @@
 #define MKTO_COURIER_SALVAGE_MS 600000 /* between two salvages: each keeps a file */
 #define MKTO_COURIER_ALONE_MS 10000    /* a new courier waits so long for its first server */
 #define MKTO_COURIER_GRACE_MS 3000     /* idle, and no server: leave after this */
+#define MKTO_COURIER_LOOK_MS 1000      /* between two looks whether who spawned it still lives */
 #define MKTO_COURIER_STOP_MS 700       /* SIGTERM: calls under way may still end (of 1 s in all) */
 #define MKTO_COURIER_END_MS 1000    /* the same when the last server has gone, or for a new build */
 #define MKTO_COURIER_YOUNG_MS 60000 /* so new that another start would give the same again */
@@ -82,6 +83,7 @@ struct mkto_courier {
     int64_t accepted;     /* last id that dispatch knows of */
     bool reread;          /* dispatch has not got the current config yet */
     bool had_server;      /* somebody was there once */
+    pid_t spawner;        /* the server process that started it */
     uint64_t alone_since; /* monotonic ms; 0: a server is there */
     const char *stopping; /* why, or NULL */
     uint64_t stop_by;     /* monotonic ms */

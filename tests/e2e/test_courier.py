@@ -305,6 +305,20 @@ def test_spawned_one_leaves_with_the_last_server(couriers):
     assert not os.path.exists(couriers.conf.socket)
 
 
+def test_spawned_one_does_not_wait_for_a_server_that_has_ended(couriers):
+    more = {"user": couriers.entry.pw_uid, "group": couriers.entry.pw_gid, "extra_groups": []} if couriers.entry else {}
+    server = subprocess.Popen(["sh", "-c", '"$@"; exec sleep 60', "sh", MARKETO, "courier", "--spawned", "--config", couriers.conf.path,
+                               "--socket", couriers.conf.socket], stderr=subprocess.DEVNULL, **more)
+    couriers.processes.append(server)
+    wait_until(couriers.answers, what="a spawned courier")
+    pid = couriers.pid()
+    time.sleep(1.5)
+    assert alive(pid), "its server may still come"
+    server.kill()
+    server.wait()
+    wait_until(lambda: not alive(pid), timeout=5, what="the end")
+
+
 def test_spawned_one_lingers(couriers):
     couriers.conf["courier"]["linger"] = "10m"
     couriers.conf.write()
