@@ -76,6 +76,13 @@ class Layer:
             found = re.findall(r"^skipped %s: (.*)$" % re.escape(name), log.read(), re.M)
         return found[-1] if found else "no reason given"
 
+    def _why(self, skipped, name):
+        """Of a module that is skipped as a whole pytest's message says only that; the reason is in the text: (file, line, 'Skipped: why')."""
+        whole = re.search(r"Skipped: (.*)['\"]\)", skipped.text or "")
+        if skipped.get("message") == "collection skipped" and whole:
+            return whole.group(1)
+        return skipped.get("message") or self._said(name)
+
     def junit(self, path):
         """Adds the cases of a JUnit file, as pytest and cmocka write them. Returns how many there were."""
         cases = 0
@@ -88,7 +95,7 @@ class Layer:
                 self.failures.append(name.strip())
             elif skipped is not None:
                 self.skipped += 1
-                self.reasons.append("%s: %s" % (name.strip(), skipped.get("message") or self._said(case.get("name"))))
+                self.reasons.append("%s: %s" % (name.strip(), self._why(skipped, case.get("name"))))
             else:
                 self.passed += 1
         return cases

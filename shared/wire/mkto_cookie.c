@@ -154,8 +154,11 @@ static int parse_raw(struct mkto_slice value, struct mkto_cookie *cookie)
 int mkto_cookie_parse(struct mkto_slice value, struct mkto_cookie *cookie)
 {
     memset(cookie, 0, sizeof(*cookie));
+    if (value.len > MKTO_COOKIE_RAW_MAX) {
+        return -1;
+    }
     value = mkto_slice_unquote(mkto_slice_trim(value));
-    if (value.len == 0 || value.len > MKTO_COOKIE_RAW_MAX) {
+    if (value.len == 0) {
         return -1;
     }
     if (has(value, ':') || has(value, '=') || !has(value, '%')) {

@@ -160,6 +160,7 @@ static void test_owner_and_group(void **state)
 
     (void)state;
     if (geteuid() != 0) {
+        puts("skipped test_owner_and_group: needs root");
         skip();
     }
     assert_int_equal(chmod(directory, 0755), 0);

@@ -4,6 +4,7 @@
 #include "spool_bench.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -254,6 +255,7 @@ static void full_disk_does_not_wedge(void **state)
     char ballast[128];
     static char noise[1 << 20];
     if (geteuid() != 0 || mount("tmpfs", bench->path, "tmpfs", 0, "size=4m") != 0) {
+        puts("skipped full_disk_does_not_wedge: needs root and mounts");
         skip();
     }
     file_name(bench, "ballast", ballast);

@@ -115,6 +115,9 @@ static void longest_value(void **state)
                      0);
     assert_int_equal(
         mkto_cookie_parse((struct mkto_slice){value, MKTO_COOKIE_RAW_MAX + 1}, &cookie), -1);
+    value[0] = value[MKTO_COOKIE_RAW_MAX] = '"'; /* quotes count */
+    assert_int_equal(
+        mkto_cookie_parse((struct mkto_slice){value, MKTO_COOKIE_RAW_MAX + 1}, &cookie), -1);
     memset(value, '%', sizeof(value));
     assert_int_equal(mkto_cookie_parse((struct mkto_slice){value, MKTO_COOKIE_RAW_MAX}, &cookie),
                      -1);
