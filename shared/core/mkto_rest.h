@@ -13,9 +13,10 @@
 #include "mkto_result.h"
 
 #define MKTO_REST_BATCH_MAX 300
-#define MKTO_REST_BODY_MAX 1000000 /* bytes, under the documented 1 MB */
-#define MKTO_REST_DEPTH_MAX 16     /* nesting of an answer; a deeper one is not understood */
-#define MKTO_REST_FIELDS_MAX 20000 /* names of describe2; the rest is left out */
+#define MKTO_REST_BODY_MAX 1000000    /* bytes, under the documented 1 MB */
+#define MKTO_REST_DEPTH_MAX 16        /* nesting of an answer; a deeper one is not understood */
+#define MKTO_REST_FIELDS_MAX 20000    /* names of describe2; the rest is left out */
+#define MKTO_REST_LEAD_NOT_FOUND 1004 /* code: the lead of that id was merged away or deleted */
 
 /* POST with a form body, so that the secret is in no URL. */
 void mkto_rest_token(const struct mkto_subscription *subscription, struct mkto_slice client_secret,

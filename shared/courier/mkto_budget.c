@@ -93,9 +93,25 @@ unsigned mkto_budget_today(const struct mkto_budget *budget, int64_t wall_ms)
     return mkto_budget_day(wall_ms, NULL) > budget->day ? 0 : budget->used;
 }
 
-uint64_t mkto_budget_when(const struct mkto_budget *budget, enum mkto_budget_use use,
-                          uint64_t mono_ms, int64_t wall_ms)
+/*
+ * A clock that was set back gives no calls back: what was spent stays spent until the next
+ * midnight. That is the one after the day that was counted, if the clock went back across one
+ * midnight (it may be a second around it); after more than a day it is the clock's own next one, or
+ * there would be none for days.
+ */
+static void mind_clock(struct mkto_budget *budget, int64_t wall_ms)
 {
+    int64_t day = mkto_budget_day(wall_ms, NULL);
+
+    if (day + 1 < budget->day) {
+        budget->day = day;
+    }
+}
+
+uint64_t mkto_budget_when(struct mkto_budget *budget, enum mkto_budget_use use, uint64_t mono_ms,
+                          int64_t wall_ms)
+{
+    mind_clock(budget, wall_ms);
     const struct mkto_budget_limits *limits = &budget->limits;
     unsigned reserve = limits->reserve < limits->per_day ? limits->reserve : limits->per_day;
     unsigned day = use == MKTO_BUDGET_IDENTIFY ? limits->per_day : limits->per_day - reserve;
@@ -127,7 +143,7 @@ void mkto_budget_spend(struct mkto_budget *budget, uint64_t mono_ms, int64_t wal
 {
     int64_t day = mkto_budget_day(wall_ms, NULL);
 
-    /* a clock that was set back does not give calls back */
+    mind_clock(budget, wall_ms);
     if (day > budget->day) {
         budget->day = day;
         budget->used = 0;

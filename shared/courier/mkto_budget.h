@@ -45,8 +45,8 @@ void mkto_budget_limit(struct mkto_budget *budget, const struct mkto_budget_limi
 
 /* When a call may be made: a time that is not after mono_ms means now; UINT64_MAX: when a running
  * one has ended. */
-uint64_t mkto_budget_when(const struct mkto_budget *budget, enum mkto_budget_use use,
-                          uint64_t mono_ms, int64_t wall_ms);
+uint64_t mkto_budget_when(struct mkto_budget *budget, enum mkto_budget_use use, uint64_t mono_ms,
+                          int64_t wall_ms);
 void mkto_budget_spend(struct mkto_budget *budget, uint64_t mono_ms, int64_t wall_ms);
 /* The last `count` calls were spent a while ago and are sent only now. */
 void mkto_budget_held_up(struct mkto_budget *budget, unsigned count, uint64_t mono_ms);

@@ -246,24 +246,38 @@ static bool may_start(const struct mkto_dispatch *dispatch)
            dispatch->outcomes.count < 4 * MKTO_DISPATCH_RECORD_MAX;
 }
 
+/*
+ * Leads and Associate Lead share slots and window call by call: whoever did not go last goes first,
+ * so that neither waits for the end of the other's backlog. In the day's budget leads have their
+ * reserve.
+ */
+static bool start_leads(struct mkto_dispatch *dispatch, struct channel *channel, uint64_t now)
+{
+    bool links_first = channel->link_turn;
+    bool some = false;
+
+    for (unsigned i = 0; i < 2; i++) {
+        if (links_first == (i == 0) && mkto_dispatch_link_when(channel, dispatch) <= now) {
+            mkto_dispatch_link_start(dispatch, channel);
+            some = true;
+        } else if (links_first != (i == 0) && mkto_dispatch_lead_when(channel, dispatch) <= now) {
+            mkto_dispatch_lead_start(dispatch, channel);
+            some = true;
+        }
+    }
+    return some;
+}
+
 /* One call of each kind that can go. Returns true when one went, or was worked on. */
 static bool start_some(struct mkto_dispatch *dispatch, struct channel *channel)
 {
     uint64_t now = mkto_dispatch_mono(dispatch);
-    bool some = false;
 
     if (channel->sub == NULL) {
         mkto_dispatch_orphans(dispatch, channel);
         return false;
     }
-    if (mkto_dispatch_lead_when(channel, dispatch) <= now) {
-        mkto_dispatch_lead_start(dispatch, channel);
-        some = true;
-    }
-    if (mkto_dispatch_link_when(channel, dispatch) <= now) {
-        mkto_dispatch_link_start(dispatch, channel);
-        some = true;
-    }
+    bool some = start_leads(dispatch, channel, now);
     if (mkto_dispatch_visit_when(channel, dispatch) <= now) {
         mkto_dispatch_visit_start(dispatch, channel);
         some = true;

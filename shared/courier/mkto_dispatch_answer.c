@@ -163,10 +163,14 @@ static void count_delivered(const struct hearing *hearing, const struct parcel *
         counters->linked++;
         return;
     }
-    counters->delivered += parcel->taken;
-    counters->merged += parcel->taken - 1;
-    mkto_tally_tick(&hearing->channel->minute, parcel->taken,
-                    mkto_dispatch_mono(hearing->dispatch));
+    unsigned count = parcel->taken;
+    for (unsigned i = 0; hearing->errand->kind != ERRAND_UPDATE && i < parcel->ref_count; i++) {
+        bool counted = (parcel->refs[i].stage & STAGE_LEARN) != 0;
+        count -= parcel->refs[i].fate == FATE_TAKEN && counted ? 1 : 0;
+    }
+    counters->delivered += count;
+    counters->merged += count > 0 ? count - 1 : 0;
+    mkto_tally_tick(&hearing->channel->minute, count, mkto_dispatch_mono(hearing->dispatch));
 }
 
 static void delivered(const struct hearing *hearing, struct parcel *parcel,
@@ -205,7 +209,7 @@ static void note_retry(const struct hearing *hearing, const struct parcel *parce
     struct mkto_outcome outcome = {
         .kind = MKTO_OUTCOME_RETRY,
         .id = ref->id,
-        .stage = hearing->errand->kind == ERRAND_LINK ? 1 : 0,
+        .stage = ref->stage,
         .attempts = ref->attempts + 1,
         .first_ms = ref->first_ms != 0 ? ref->first_ms : hearing->errand->sent_wall_ms,
         .due_ms = mkto_dispatch_wall(hearing->dispatch) + wait_ms,
@@ -343,6 +347,13 @@ static void judge_record(const struct hearing *hearing, struct parcel *parcel,
 
     own.kind = kind_of(hearing, decision);
     count_error(hearing, &own, code_of(hearing, record));
+    if (own.kind == MKTO_VERDICT_DEAD &&
+        mkto_dispatch_learn(hearing->errand, parcel, code_of(hearing, record),
+                            text_of(hearing, record))) {
+        own.kind = MKTO_VERDICT_RETRY;
+        tell(hearing, parcel, &own, record);
+        return;
+    }
     if (own.kind == MKTO_VERDICT_DEAD && parcel->taken > 1) {
         own.kind = MKTO_VERDICT_SPLIT;
     }

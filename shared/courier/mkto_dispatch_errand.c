@@ -194,6 +194,7 @@ void mkto_dispatch_errand_post(struct errand *errand)
 
     mkto_budget_spend(&channel->budget, mkto_dispatch_mono(dispatch), mkto_dispatch_wall(dispatch));
     channel->unsaved = true;
+    channel->link_turn = errand->kind != ERRAND_LINK;
     errand->probe = mkto_gate_enter(&channel->leads);
     while (*last != NULL) {
         last = &(*last)->next;

@@ -94,13 +94,27 @@ void mkto_dispatch_unpack(struct mkto_dispatch *dispatch, struct channel *channe
     }
 }
 
+/* With what was tried for it; a row that cannot be read now keeps that to itself. */
+static struct ref orphan(struct mkto_dispatch *dispatch, int64_t id)
+{
+    struct ref ref = {.id = id, .reason = "no_subscription"};
+    struct mkto_spool_row row;
+    struct mkto_error err = MKTO_ERROR_INIT;
+
+    apr_pool_clear(dispatch->scratch);
+    if (mkto_spool_get(dispatch->spool, id, &row, &err, dispatch->scratch) == 1 && row.has_retry) {
+        ref.attempts = row.retry.attempts;
+        ref.first_ms = row.retry.first_ms;
+    }
+    return ref;
+}
+
 static void orphan_lane(struct mkto_dispatch *dispatch, struct channel *channel, uint32_t number)
 {
     struct mkto_lane *lane = mkto_lanes_at(dispatch->lanes, number);
 
     while (lane->first != MKTO_LANE_NONE) {
-        const struct ref ref = {.id = mkto_lanes_event_id(dispatch->lanes, lane->first),
-                                .reason = "no_subscription"};
+        const struct ref ref = orphan(dispatch, mkto_lanes_event_id(dispatch->lanes, lane->first));
         mkto_dispatch_bury(dispatch, channel, &ref, "event",
                            lane->kind == MKTO_LANE_LEAD ? lane->hash : 0,
                            "the config has no such subscription");

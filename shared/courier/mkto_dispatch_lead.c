@@ -151,8 +151,16 @@ static void filter(struct mkto_dispatch *dispatch, struct channel *channel, stru
 static bool name_by_id(struct mkto_dispatch *dispatch, struct channel *channel,
                        struct parcel *parcel)
 {
+    int64_t first_ms = 0;
+
     parcel->lead_id = known_lead_id(dispatch, parcel);
-    if (parcel->lead_id == 0 && may_become_known(dispatch, channel, parcel)) {
+    if (parcel->lead_id == 0 && mkto_dispatch_learnt(parcel, &first_ms) &&
+        mkto_dispatch_wall(dispatch) >= first_ms + MKTO_DISPATCH_KNOWN_WAIT_MS) {
+        mkto_dispatch_end(dispatch, channel, parcel, ENDING_DEAD, "lead", "lead_not_found",
+                          "Marketo has no lead of the id that the cookie was known to belong to");
+        return false;
+    }
+    if (parcel->lead_id == 0 && (first_ms != 0 || may_become_known(dispatch, channel, parcel))) {
         mkto_dispatch_postpone(dispatch, parcel->lane,
                                mkto_dispatch_mono(dispatch) + MKTO_DISPATCH_KNOWN_AGAIN_MS);
         return false;

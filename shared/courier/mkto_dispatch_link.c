@@ -15,7 +15,8 @@ uint64_t mkto_dispatch_link_when(struct channel *channel, const struct mkto_disp
 }
 
 /* The event at the head has nothing more to be done for it. */
-static void shift_head(struct mkto_dispatch *dispatch, struct channel *channel, uint32_t lane)
+void mkto_dispatch_link_shift(struct mkto_dispatch *dispatch, struct channel *channel,
+                              uint32_t lane)
 {
     channel->waiting[MKTO_LANE_LINK]--;
     mkto_lanes_shift(dispatch->lanes, lane);
@@ -23,19 +24,27 @@ static void shift_head(struct mkto_dispatch *dispatch, struct channel *channel, 
     mkto_dispatch_settle_later(dispatch, lane);
 }
 
-/* The config says SOAP now: its syncLead carries the cookie, so the event begins anew. */
-static void back_to_lead(struct mkto_dispatch *dispatch, struct reading *reading)
+/*
+ * The lead id that Marketo gave last. Not the row's: that may be older, or another Marketo's, since
+ * the config has changed. 0: another event of this pair was faster, or the lead is to be synced
+ * first: no id is known, or the config says SOAP now, whose syncLead carries the cookie.
+ */
+static int64_t lead_id_of(struct mkto_dispatch *dispatch, const struct channel *channel,
+                          struct reading *reading)
 {
-    struct mkto_outcome outcome = {.kind = MKTO_OUTCOME_RETRY,
-                                   .id = reading->row.id,
-                                   .stage = 0,
-                                   .due_ms = mkto_dispatch_wall(dispatch)};
-
-    mkto_dispatch_outcome(dispatch, &outcome);
-    reading->kind = MKTO_LANE_LEAD;
-    reading->lane = reading->lead;
-    reading->row.has_retry = false;
-    mkto_dispatch_place_later(dispatch, reading);
+    if (channel->sub->api != MKTO_API_REST || reading->kind != MKTO_LANE_LINK) {
+        mkto_dispatch_learn_again(dispatch, reading);
+        return 0;
+    }
+    if (mkto_spool_known_get(dispatch->spool, reading->lead, reading->token) != 0) {
+        mkto_dispatch_done(dispatch, reading->row.id);
+        return 0;
+    }
+    int64_t lead_id = mkto_spool_known_get(dispatch->spool, reading->lead, 0);
+    if (lead_id == 0) {
+        mkto_dispatch_learn_again(dispatch, reading);
+    }
+    return lead_id;
 }
 
 /* Returns true when the head is to be sent; otherwise it has been dealt with. */
@@ -50,18 +59,15 @@ static bool look(struct mkto_dispatch *dispatch, struct channel *channel, uint32
                                mkto_dispatch_mono(dispatch) + MKTO_DISPATCH_AGAIN_MS);
         return false;
     }
-    if (reading->fate == FATE_TAKEN && channel->sub->api == MKTO_API_REST &&
-        reading->kind == MKTO_LANE_LINK) {
-        if (mkto_spool_known_get(dispatch->spool, reading->lead, reading->token) == 0) {
+    if (reading->fate == FATE_TAKEN) {
+        reading->row.retry.lead_id = lead_id_of(dispatch, channel, reading);
+        if (reading->row.retry.lead_id != 0) {
             return true;
         }
-        mkto_dispatch_done(dispatch, id); /* another event of this pair was faster */
-    } else if (reading->fate == FATE_TAKEN) {
-        back_to_lead(dispatch, reading);
     } else {
         mkto_dispatch_place(dispatch, reading);
     }
-    shift_head(dispatch, channel, lane);
+    mkto_dispatch_link_shift(dispatch, channel, lane);
     return false;
 }
 
@@ -88,6 +94,7 @@ void mkto_dispatch_link_start(struct mkto_dispatch *dispatch, struct channel *ch
     parcel->lead_id = reading.row.retry.lead_id;
     parcel->attempts = reading.row.retry.attempts;
     parcel->one = (struct ref){.id = reading.row.id,
+                               .stage = reading.row.retry.stage,
                                .token = reading.token,
                                .fate = FATE_TAKEN,
                                .attempts = reading.row.retry.attempts,

@@ -92,6 +92,9 @@ void mkto_dispatch_place_later(struct mkto_dispatch *dispatch, const struct read
     struct mkto_lane *lane = mkto_lanes_at(dispatch->lanes, number);
     if (lane->state == MKTO_LANE_IDLE) {
         lane->state = MKTO_LANE_BUSY;
+        if (reading->kind == MKTO_LANE_LEAD) {
+            lane->due = lead_due(dispatch, reading);
+        }
         mkto_dispatch_settle_later(dispatch, number);
     }
 }

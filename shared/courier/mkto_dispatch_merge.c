@@ -152,6 +152,7 @@ static struct ref ref_of(const struct parcel *parcel, const struct reading *read
                       .fate = reading->fate};
 
     if (reading->row.has_retry) {
+        ref.stage = reading->row.retry.stage;
         ref.attempts = reading->row.retry.attempts;
         ref.first_ms = reading->row.retry.first_ms;
     }
@@ -197,7 +198,11 @@ static void take(struct mkto_dispatch *dispatch, struct errand *errand, struct p
     if (ref->attempts > parcel->attempts) {
         parcel->attempts = ref->attempts;
     }
-    merge_lead(parcel, &reading->delivery.lead, cookie, errand->pool);
+    struct mkto_lead lead = reading->delivery.lead;
+    if ((ref->stage & STAGE_LEARN) != 0 && lead.email != NULL) {
+        lead.field_count = 0; /* they were delivered; only the lead's id is wanted */
+    }
+    merge_lead(parcel, &lead, cookie, errand->pool);
 }
 
 /* Looks at the next event. Returns true while there may be more to take. */
@@ -255,7 +260,7 @@ static void link_later(struct mkto_dispatch *dispatch, const struct parcel *parc
     int64_t now = mkto_dispatch_wall(dispatch);
     struct mkto_outcome outcome = {.kind = MKTO_OUTCOME_RETRY,
                                    .id = ref->id,
-                                   .stage = 1,
+                                   .stage = STAGE_LINK | (ref->stage & STAGE_LEARN),
                                    .lead_id = parcel->lead_id,
                                    .due_ms = now};
     struct reading reading = {.row = {.id = ref->id}};
@@ -269,7 +274,7 @@ static void link_later(struct mkto_dispatch *dispatch, const struct parcel *parc
     /* as the spool will say once this is recorded */
     memset(&reading.row.retry, 0, sizeof(reading.row.retry));
     reading.row.has_retry = true;
-    reading.row.retry.stage = 1;
+    reading.row.retry.stage = outcome.stage;
     reading.row.retry.lead_id = parcel->lead_id;
     reading.row.retry.due_ms = now;
     mkto_dispatch_read_row(dispatch, &reading, dispatch->scratch);

@@ -68,12 +68,35 @@ static bool leads_wait(const struct channel *channel)
     return channel->waiting[MKTO_LANE_LEAD] + channel->waiting[MKTO_LANE_LINK] > 0;
 }
 
+/* Our own limit, so it is no pause: nothing is wrong, but somebody may want to know. */
+static void say_budget(struct mkto_dispatch *dispatch, struct channel *channel)
+{
+    const struct mkto_budget *budget = &channel->budget;
+    int64_t wall = mkto_dispatch_wall(dispatch);
+    int64_t reset;
+    int64_t day = mkto_budget_day(wall, &reset);
+
+    if (channel->sub == NULL || day == channel->budget_said ||
+        mkto_budget_today(budget, wall) < budget->limits.per_day) {
+        return;
+    }
+    channel->budget_said = day;
+    mkto_dispatch_log(
+        dispatch, LOG_WARNING,
+        "MKTO0314 %s: the %u calls of today are used up (calls_per_day): %llu events wait for "
+        "midnight US Central, in %lld min; visits go on",
+        channel->label, budget->limits.per_day,
+        (unsigned long long)(channel->waiting[MKTO_LANE_LEAD] + channel->waiting[MKTO_LANE_LINK]),
+        (long long)((reset - wall + 59999) / 60000));
+}
+
 void mkto_dispatch_say_gates(struct mkto_dispatch *dispatch, struct channel *channel)
 {
     expire(dispatch, channel, &channel->leads);
     expire(dispatch, channel, &channel->visits);
     /* with nothing to send nobody asks, and a pause is no news */
     if (leads_wait(channel)) {
+        say_budget(dispatch, channel);
         say(dispatch, channel, &channel->leads);
     }
     if (channel->waiting[MKTO_LANE_VISIT] > 0) {

@@ -73,7 +73,8 @@ static void place_lead(struct mkto_dispatch *dispatch, struct reading *reading, 
     reading->alone = lead->email == NULL ? mkto_lane_of_cookie(reading->channel->scope, token) : 0;
     reading->lane = reading->lead;
     reading->kind = MKTO_LANE_LEAD;
-    if (reading->row.has_retry && reading->row.retry.stage == 1 && reading->token != 0) {
+    if (reading->row.has_retry && (reading->row.retry.stage & STAGE_LINK) != 0 &&
+        reading->token != 0) {
         reading->kind = MKTO_LANE_LINK;
         reading->lane = mkto_lane_of_links(reading->channel->scope, token);
     }

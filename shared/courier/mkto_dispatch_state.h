@@ -49,9 +49,16 @@ enum fate {
     FATE_MOVED,    /* belongs in another lane, since the config changed */
 };
 
+/* How far an event has come, the bits of mkto_spool_retry's stage; 0: nothing of it is settled. */
+enum {
+    STAGE_LINK = 1,  /* its lead was synced, its cookie is to be associated */
+    STAGE_LEARN = 2, /* Marketo had no lead of the id that was known for it: that is learned anew */
+};
+
 /* An event behind a call. */
 struct ref {
     int64_t id;
+    int stage;
     int64_t first_ms;   /* wall clock of the first attempt; 0: none yet */
     uint64_t token;     /* hash of its cookie's token; 0: no cookie */
     const char *reason; /* static word: REJECTED, FILTERED, BAD */
@@ -146,7 +153,8 @@ struct channel {
     int64_t lead_interval_ms;            /* of sub, or as it was last */
     int64_t retry_for_ms;
     struct mkto_budget budget;
-    bool unsaved; /* the budget has changed since it was written */
+    bool unsaved;        /* the budget has changed since it was written */
+    int64_t budget_said; /* day whose end of the budget the log has named */
     struct mkto_gate leads;
     struct mkto_gate visits;
     struct mkto_lane_queue batch;
@@ -156,6 +164,7 @@ struct channel {
     struct group *groups;
     struct errand *filling; /* a batch that is put together over several turns */
     bool single_turn;       /* single calls go next */
+    bool link_turn;         /* Associate Lead goes next */
     struct errand *outbox;  /* calls that wait until their budget is recorded */
     char *token;            /* REST; owned */
     uint64_t token_until;   /* monotonic ms */
@@ -329,6 +338,22 @@ uint64_t mkto_dispatch_api_when(struct channel *channel, const struct mkto_dispa
 bool mkto_dispatch_token(struct mkto_dispatch *dispatch, struct channel *channel);
 void mkto_dispatch_token_drop(struct channel *channel);
 
+/* The event at the head of a LINK lane has left it. */
+void mkto_dispatch_link_shift(struct mkto_dispatch *dispatch, struct channel *channel,
+                              uint32_t lane);
+
+/* ---- mkto_dispatch_learn.c: lead ids that Marketo no longer has ---- */
+/* An event whose cookie is to be associated, when its lead's id is not known (any more): its lead
+ * is synced first. */
+void mkto_dispatch_learn_again(struct mkto_dispatch *dispatch, struct reading *reading);
+/* The answer says that there is no lead of the parcel's id. Returns true when the id is forgotten
+ * and the events wait for another one; false: that has been tried, or is not what this call needs.
+ */
+bool mkto_dispatch_learn(struct errand *errand, struct parcel *parcel, int code,
+                         const char *answer);
+/* Has it been tried for this parcel? Then since when. */
+bool mkto_dispatch_learnt(const struct parcel *parcel, int64_t *first_ms);
+
 /* ---- mkto_dispatch_update.c ---- */
 /* Sync Leads of a lead that is known by its id alone. */
 void mkto_dispatch_update(const struct errand *errand, struct mkto_http_request *request);
@@ -341,6 +366,7 @@ void mkto_dispatch_answered(void *errand, const struct mkto_http_answer *answer)
 void mkto_dispatch_pause(struct mkto_dispatch *dispatch, struct channel *channel, enum mkto_api api,
                          const struct mkto_verdict_decision *decision, bool probe, int code,
                          const char *why);
+/* Names closed gates, and once a day that the day's budget is used up. */
 void mkto_dispatch_say_gates(struct mkto_dispatch *dispatch, struct channel *channel);
 /* When a closed gate is to be named next. */
 uint64_t mkto_dispatch_say_when(const struct channel *channel);

@@ -101,6 +101,9 @@ static int write_one(const struct mkto_outcome *outcome, struct mkto_spool *spoo
     case MKTO_OUTCOME_KNOWN:
         return mkto_spool_known_put(spool, outcome->lead, outcome->of.token, outcome->lead_id,
                                     outcome->at_ms, err);
+    case MKTO_OUTCOME_UNKNOWN:
+        return mkto_spool_known_drop(spool, outcome->lead, outcome->of.token, outcome->lead_id,
+                                     err);
     case MKTO_OUTCOME_SETTLE: break;
     }
     return 0;

@@ -12,12 +12,13 @@
 #define MKTO_OUTCOME_TEXT_MAX 512 /* bytes of an answer that is kept, with its NUL; cut */
 
 enum mkto_outcome_kind {
-    MKTO_OUTCOME_DONE,   /* id */
-    MKTO_OUTCOME_RETRY,  /* id, retry */
-    MKTO_OUTCOME_DEAD,   /* id, dead */
-    MKTO_OUTCOME_SENT,   /* lead, digest, at_ms */
-    MKTO_OUTCOME_KNOWN,  /* lead, token, lead_id, at_ms */
-    MKTO_OUTCOME_SETTLE, /* lane: all of it is recorded, it may move on */
+    MKTO_OUTCOME_DONE,    /* id */
+    MKTO_OUTCOME_RETRY,   /* id, retry */
+    MKTO_OUTCOME_DEAD,    /* id, dead */
+    MKTO_OUTCOME_SENT,    /* lead, digest, at_ms */
+    MKTO_OUTCOME_KNOWN,   /* lead, token, lead_id, at_ms */
+    MKTO_OUTCOME_UNKNOWN, /* lead, token, lead_id */
+    MKTO_OUTCOME_SETTLE,  /* lane: all of it is recorded, it may move on */
 };
 
 struct mkto_outcome {

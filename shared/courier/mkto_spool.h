@@ -112,7 +112,7 @@ int mkto_spool_append(struct mkto_spool *spool, struct mkto_slice envelope, uint
 /* ---- dispatch: reading ---- */
 
 struct mkto_spool_retry {
-    int stage; /* dispatch's own: 0 lead or visit, 1 associate */
+    int stage; /* dispatch's own: 0 lead or visit; bits that it gives a meaning */
     unsigned attempts;
     int64_t first_ms;   /* wall clock of the first attempt */
     int64_t due_ms;     /* wall clock */
@@ -191,6 +191,11 @@ int64_t mkto_spool_known_get(struct mkto_spool *spool, uint64_t lead,
                              uint64_t token); /* lead id, or 0 */
 int64_t mkto_spool_known_lead(struct mkto_spool *spool, uint64_t token,
                               uint64_t *lead); /* newest lead of a token, or 0 */
+
+/* The lead has not that id any more (but keeps one that was learned since); nor has the token a
+ * lead, unless it is 0. */
+int mkto_spool_known_drop(struct mkto_spool *spool, uint64_t lead, uint64_t token, int64_t lead_id,
+                          struct mkto_error *err);
 
 int mkto_spool_sent_put(struct mkto_spool *spool, uint64_t lead, uint64_t digest, int64_t at_ms,
                         struct mkto_error *err);

@@ -48,6 +48,23 @@ int64_t mkto_spool_known_lead(struct mkto_spool *spool, uint64_t token, uint64_t
     return lead_id;
 }
 
+int mkto_spool_known_drop(struct mkto_spool *spool, uint64_t lead, uint64_t token, int64_t lead_id,
+                          struct mkto_error *err)
+{
+    sqlite3_stmt *statement = spool->statements[MKTO_STMT_KNOWN_WRONG];
+    if (mkto_spool_writing(spool, err) != 0) {
+        return -1;
+    }
+    sqlite3_bind_int64(statement, 1, (int64_t)lead);
+    sqlite3_bind_int64(statement, 2, lead_id);
+    const int wrong = mkto_spool_run(spool, MKTO_STMT_KNOWN_WRONG, "known", err);
+    if (wrong != 0 || token == 0) {
+        return wrong;
+    }
+    sqlite3_bind_int64(spool->statements[MKTO_STMT_KNOWN_NOBODY], 1, (int64_t)token);
+    return mkto_spool_run(spool, MKTO_STMT_KNOWN_NOBODY, "known", err);
+}
+
 /* ---- sent ---- */
 
 int mkto_spool_sent_put(struct mkto_spool *spool, uint64_t lead, uint64_t digest, int64_t at_ms,

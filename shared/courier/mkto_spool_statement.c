@@ -43,6 +43,8 @@ static const char *const texts[MKTO_STMT_COUNT] = {
     [MKTO_STMT_KNOWN_TRIM]  = "DELETE FROM known WHERE token > ?1 AND token <= ?2 AND at < ?3",
     [MKTO_STMT_KNOWN_COUNT] = "SELECT count(*) FROM known WHERE token > ?1 AND token <= ?2 AND lead = ?3",
     [MKTO_STMT_KNOWN_DROP]  = "DELETE FROM known WHERE token > ?1 AND token <= ?2 AND lead = ?3",
+    [MKTO_STMT_KNOWN_WRONG] = "DELETE FROM known WHERE token = 0 AND lead = ?1 AND lead_id = ?2",
+    [MKTO_STMT_KNOWN_NOBODY] = "DELETE FROM known WHERE token = ?1",
     [MKTO_STMT_SENT_PUT]    = "REPLACE INTO sent (lead, digest, at) VALUES (?1, ?2, ?3)",
     [MKTO_STMT_SENT_GET]    = "SELECT digest, at FROM sent WHERE lead = ?1",
     [MKTO_STMT_SENT_SWEEP]  = "SELECT max(lead), count(*), sum(at < ?3) FROM"

@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 
-from people import LINK_FATAL, as_text, merged
+from people import LEAD_NOT_FOUND, LINK_FATAL, as_text, merged
 
 COMPANY = ("company", "industry")  # what a group sets
 
@@ -57,6 +57,8 @@ class Ledger:
         company = {name: fields.pop(name) for name in COMPANY if name in fields}
         person = self.input.by_company[company["company"]].person if company else self.input.by_email[fields["email"]]
         self._known(deed["lead"], person)
+        if fields == {"email": person.email} and person.link_fate == LEAD_NOT_FOUND:
+            return  # the courier asks for the id of a lead that Associate Lead did not find
         if person.company_by == "email":
             fields.update(company)
         elif company:
@@ -116,13 +118,17 @@ class Ledger:
         people = {self.input.by_id[row["message_id"]].person.number for row in links}
         assert people == {person.number for person in self.input.people if person.link_fate and self.lanes.get(("lead", person.number))}
 
-    def check_manners(self, per_window):
-        """Marketo's limits were kept (the sandbox's are set to the courier's), and nothing was sent that a careful client does not send."""
+    def check_manners(self, per_window, at_once):
+        """
+        Marketo's limits were kept (the sandbox's are set to the courier's), and nothing was sent that a careful client does not send.
+        The courier counts a call when it sends it, the sandbox when it comes. What comes within 20 s was sent in them, or was under
+        way when they began: per_window + at_once calls at most, however slow the machine.
+        """
         assert not self.store.violations
         calls = [call for call in self.store.calls if call["api"] in ("rest", "soap")]
         times = sorted(call["at"] for call in calls)
-        for first, last in zip(times, times[per_window:]):
-            assert last - first > 19.5, "%d calls in %.1f s" % (per_window + 1, last - first)
+        for first, last in zip(times, times[per_window + at_once:]):
+            assert last - first > 19.99, "%d calls in %.1f s" % (per_window + at_once + 1, last - first)
         unasked = [call["answer"] for call in calls if not call["rule"] and re.search(r'"6(06|07|15)"|2002[34]|20015', call["answer"] or "")]
         assert not unasked, "a limit was broken: %s" % unasked[0]
 

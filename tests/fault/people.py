@@ -30,7 +30,8 @@ LOCK = "lock"  # "Exceeded lock attempts", whatever the code
 # Who people are. Over SOAP each sync with a browser's cookie is a call of its own, and the budget would set the pace.
 STYLES = {"rest": ("browser", "user id", "nobody", "two browsers", "user id", "nobody") * 2,
           "soap": ("browser", "user id", "nobody", "user id", "user id", "nobody", "two browsers", "user id", "nobody", "user id", "user id", "nobody")}
-LINK_FATAL = {1012: "bad_cookie", 1004: "lead_not_found"}
+LEAD_NOT_FOUND = 1004
+LINK_FATAL = {1012: "bad_cookie", LEAD_NOT_FOUND: "lead_not_found"}
 
 
 class Event:

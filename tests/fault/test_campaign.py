@@ -141,7 +141,7 @@ def audit(events, answers, sandbox, operator, status, dead):
     ledger.check_leads()
     ledger.check_links()
     want = ledger.check_dead(dead)
-    ledger.check_manners(PER_WINDOW)
+    ledger.check_manners(PER_WINDOW, AT_ONCE)
     counters = status["dispatch"]["subscriptions"][0]["counters"]
     assert counters["delivered"] + counters["unchanged"] == len(events.events) - len(want)
     assert counters["dead"] == len(dead) == status["spool"]["dead"]

@@ -29,7 +29,7 @@ static void call(struct mkto_budget *budget, uint64_t mono)
     mkto_budget_end(budget);
 }
 
-static uint64_t when(const struct mkto_budget *budget, uint64_t mono)
+static uint64_t when(struct mkto_budget *budget, uint64_t mono)
 {
     return mkto_budget_when(budget, MKTO_BUDGET_IDENTIFY, mono, WALL + (int64_t)mono);
 }
@@ -117,6 +117,34 @@ static void test_day_and_reserve(void **state)
     budget = budget_of(100, 5, 5, 9);
     assert_true(mkto_budget_when(&budget, MKTO_BUDGET_OTHER, 10, WALL) > 10);
     assert_int_equal(when(&budget, 10), 10);
+}
+
+/* No calls are given back, and none are withheld for longer than until the next midnight but one.
+ */
+static void test_clock_that_is_set_back(void **state)
+{
+    struct mkto_budget budget = budget_of(100, 5, 2, 0);
+    const int64_t day = 24 * 3600000;
+    int64_t next;
+    (void)state;
+    call(&budget, 10);
+    call(&budget, 10);
+    (void)mkto_budget_day(WALL, &next);
+    /* across one midnight: the day that was counted goes on until its end */
+    assert_true(mkto_budget_when(&budget, MKTO_BUDGET_IDENTIFY, 10, WALL - day) > 10);
+    (void)mkto_budget_day(WALL - day, &next);
+    assert_true(mkto_budget_when(&budget, MKTO_BUDGET_IDENTIFY, 10, next) > 10);
+    (void)mkto_budget_day(WALL, &next);
+    assert_int_equal(mkto_budget_when(&budget, MKTO_BUDGET_IDENTIFY, 10, next), 10);
+    /* by a month: until the clock's own next midnight */
+    int64_t past = WALL - 30 * day;
+    (void)mkto_budget_day(past, &next);
+    assert_int_equal(mkto_budget_when(&budget, MKTO_BUDGET_IDENTIFY, 10, past),
+                     10 + (uint64_t)(next - past));
+    assert_int_equal(mkto_budget_today(&budget, past), 2);
+    assert_int_equal(mkto_budget_when(&budget, MKTO_BUDGET_IDENTIFY, 10, next), 10);
+    mkto_budget_spend(&budget, 10, next);
+    assert_int_equal(mkto_budget_today(&budget, next), 1);
 }
 
 /* What waited for the disk counts from when it went, not from when it was planned. */
@@ -224,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_no_window_ever_holds_more),
         cmocka_unit_test(test_at_once),
         cmocka_unit_test(test_day_and_reserve),
+        cmocka_unit_test(test_clock_that_is_set_back),
         cmocka_unit_test(test_held_up),
         cmocka_unit_test(test_restart_counts_as_full),
         cmocka_unit_test(test_text_that_is_no_state),

@@ -371,6 +371,40 @@ static void test_subscription_leaves_the_config(void **state)
     assert_int_equal(bench_dead(bench), 2);
 }
 
+static int refuses_for_now(struct bench *bench, const struct bench_call *call, const char **body,
+                           struct mkto_http_answer *answer)
+{
+    if (bench_is_sync(call)) {
+        *body = "{\"requestId\":\"1\",\"success\":false,\"errors\":[{\"code\":\"611\","
+                "\"message\":\"System error\"}]}";
+        return 200;
+    }
+    return bench_kind(bench, call, body, answer);
+}
+
+/* The dead letters of a subscription that left say what was tried before. */
+static void test_orphans_keep_their_attempts(void **state)
+{
+    struct bench *bench = *state;
+    struct mkto_config none;
+    struct mkto_spool_dead dead;
+    struct mkto_error err = MKTO_ERROR_INIT;
+    bench->model = refuses_for_now;
+    bench_start(bench);
+    int64_t first_ms = bench->wall;
+    bench_identify(bench, "ada@example.com", "n", "1", 0);
+    bench_run(bench, 600000);
+    assert_int_not_equal(bench_count(bench, bench_is_sync), 0);
+    none = bench->config;
+    none.subscription_count = 0;
+    mkto_dispatch_reload(bench->dispatch, &none);
+    bench_run(bench, 24 * 3600000);
+    assert_int_equal(mkto_spool_dead_read(bench->spool, 0, 1, &dead, &err, bench->pool), 1);
+    assert_string_equal(dead.reason, "no_subscription");
+    assert_int_equal(dead.attempts, bench_count(bench, bench_is_sync));
+    assert_in_range(dead.first_ms, first_ms, first_ms + 5000);
+}
+
 static void test_group_of_a_known_cookie(void **state)
 {
     struct bench *bench = *state;
@@ -456,6 +490,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_strip_once_and_remember, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(test_filtered_and_rejected, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(test_subscription_leaves_the_config, bench_setup,
+                                        bench_teardown),
+        cmocka_unit_test_setup_teardown(test_orphans_keep_their_attempts, bench_setup,
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(test_group_of_a_known_cookie, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(test_tail_and_no_address_in_it, bench_setup,
