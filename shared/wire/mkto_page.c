@@ -52,37 +52,59 @@ static const struct mkto_slice words_w[] = {
     WORD("w3c-checklink"), WORD("w3c_validator"), WORD("wget"), WORD("whatsapp/"), END};
 static const struct mkto_slice words_z[] = {WORD("zabbix"), END};
 
-/* By first letter, and the second letters that may follow: a person's user agent costs one look at
- * each two of its letters. Other characters share a bit with some letter, which does no harm. */
+/* By first letter, and the second and third letters that may follow, of "bot" and "slurp", too: a
+ * person's user agent costs a look at each three of its letters, and hardly ever more. Other
+ * characters share a bit with some letter, which does no harm. */
 #define BIT(c) (1u << ((c) & 31))
 
 static const struct {
     const struct mkto_slice *words;
-    uint32_t seconds;
+    uint32_t seconds, thirds;
 } starts[32] = {
-    ['a' & 31] = {words_a, BIT('d') | BIT('h') | BIT('i') | BIT('p') | BIT('x')},
-    ['b' & 31] = {words_b, BIT('e') | BIT('i') | BIT('l') | BIT('o')},
-    ['c' & 31] = {words_c, BIT('h') | BIT('r') | BIT('u')},
-    ['d' & 31] = {words_d, BIT('a')},
-    ['e' & 31] = {words_e, BIT('l')},
-    ['f' & 31] = {words_f, BIT('a') | BIT('e')},
-    ['g' & 31] = {words_g, BIT('o') | BIT('t') | BIT('u')},
-    ['h' & 31] = {words_h, BIT('t')},
-    ['i' & 31] = {words_i, BIT('a') | BIT('n')},
-    ['j' & 31] = {words_j, BIT('a')},
-    ['k' & 31] = {words_k, BIT('u')},
-    ['l' & 31] = {words_l, BIT('i') | BIT('w')},
-    ['m' & 31] = {words_m, BIT('e') | BIT('s')},
-    ['n' & 31] = {words_n, BIT('a') | BIT('e') | BIT('o')},
-    ['o' & 31] = {words_o, BIT('k')},
-    ['p' & 31] = {words_p, BIT('a') | BIT('e') | BIT('h') | BIT('i') |
-                         BIT('o') | BIT('r') | BIT('y')},
-    ['s' & 31] = {words_s, BIT('c') | BIT('e') | BIT('i') | BIT('k') |
-                         BIT('l') | BIT('p') | BIT('t')},
-    ['t' & 31] = {words_t, BIT('e')},
-    ['u' & 31] = {words_u, BIT('n') | BIT('p')},
-    ['w' & 31] = {words_w, BIT('3') | BIT('g') | BIT('h')},
-    ['z' & 31] = {words_z, BIT('a')},
+    ['a' & 31] = {words_a, BIT('d') | BIT('h') | BIT('i') | BIT('p') | BIT('x'),
+                 BIT('a') | BIT('i') | BIT('o') | BIT('r') | BIT('s')},
+    ['b' & 31] = {words_b, BIT('e') | BIT('i') | BIT('l') | BIT('o'),
+                 BIT('a') | BIT('n') | BIT('t')},
+    ['c' & 31] = {words_c, BIT('h') | BIT('r') | BIT('u'),
+                 BIT('a') | BIT('e') | BIT('r')},
+    ['d' & 31] = {words_d, BIT('a'),
+                 BIT('t')},
+    ['e' & 31] = {words_e, BIT('l'),
+                 BIT('b')},
+    ['f' & 31] = {words_f, BIT('a') | BIT('e'),
+                 BIT('c') | BIT('e')},
+    ['g' & 31] = {words_g, BIT('o') | BIT('t') | BIT('u'),
+                 BIT('m') | BIT('o') | BIT('z') | BIT('-')},
+    ['h' & 31] = {words_h, BIT('t'),
+                 BIT('t')},
+    ['i' & 31] = {words_i, BIT('a') | BIT('n'),
+                 BIT('s') | BIT('_')},
+    ['j' & 31] = {words_j, BIT('a'),
+                 BIT('v')},
+    ['k' & 31] = {words_k, BIT('u'),
+                 BIT('b')},
+    ['l' & 31] = {words_l, BIT('i') | BIT('w'),
+                 BIT('b') | BIT('g') | BIT('p')},
+    ['m' & 31] = {words_m, BIT('e') | BIT('s'),
+                 BIT('d') | BIT('n') | BIT('t')},
+    ['n' & 31] = {words_n, BIT('a') | BIT('e') | BIT('o'),
+                 BIT('d') | BIT('g') | BIT('w')},
+    ['o' & 31] = {words_o, BIT('k'),
+                 BIT('h')},
+    ['p' & 31] = {words_p, BIT('a') | BIT('e') | BIT('h') | BIT('i') | BIT('o') | BIT('r') |
+                         BIT('y'),
+                 BIT('a') | BIT('g') | BIT('n') | BIT('o') | BIT('r') | BIT('s') | BIT('t')},
+    ['s' & 31] = {words_s, BIT('c') | BIT('e') | BIT('i') | BIT('k') | BIT('l') | BIT('p') |
+                         BIT('t'),
+                 BIT('a') | BIT('i') | BIT('m') | BIT('r') | BIT('t') | BIT('u') | BIT('y')},
+    ['t' & 31] = {words_t, BIT('e'),
+                 BIT('l')},
+    ['u' & 31] = {words_u, BIT('n') | BIT('p'),
+                 BIT('d') | BIT('t')},
+    ['w' & 31] = {words_w, BIT('g') | BIT('h') | BIT('3'),
+                 BIT('a') | BIT('c') | BIT('e')},
+    ['z' & 31] = {words_z, BIT('a'),
+                 BIT('b')},
 };
 /* clang-format on */
 
@@ -121,9 +143,10 @@ bool mkto_page_is_bot(struct mkto_slice user_agent)
     if (mkto_slice_trim(user_agent).len == 0) {
         return true;
     }
-    for (size_t i = 0; i + 1 < user_agent.len; i++) {
+    for (size_t i = 0; i + 2 < user_agent.len; i++) {
         const char *at = user_agent.data + i;
-        if ((starts[at[0] & 31].seconds & BIT(at[1])) != 0) {
+        if ((starts[at[0] & 31].seconds & BIT(at[1])) != 0 &&
+            (starts[at[0] & 31].thirds & BIT(at[2])) != 0) {
             const struct mkto_slice rest = {at, user_agent.len - i};
             if (begins_with_word(rest)) {
                 return true;

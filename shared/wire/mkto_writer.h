@@ -15,9 +15,9 @@ struct mkto_writer {
     size_t len;  /* bytes that were put; over size: the text is not whole */
 };
 
-/* Which bytes stand as they are, one bit each, ASCII only; all others are percent-encoded. */
+/* Which bytes stand as they are: 1 for each of them, ASCII only; all others are percent-encoded. */
 struct mkto_writer_set {
-    uint64_t bits[4];
+    uint8_t plain[256];
 };
 
 /* A URL: not white space, controls, quotes, backslashes, "<>^`{|}". So it ends no JSON string. */
