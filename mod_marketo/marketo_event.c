@@ -34,7 +34,7 @@ bool marketo_event_fill(struct marketo_request *request, struct mkto_envelope *e
     envelope->request_id = mkto_slice_str(id);
     if (request->dir->email != NULL) {
         const struct mkto_slice email = marketo_request_expr(r, request->dir->email);
-        envelope->email = email.len > 0 ? email : MKTO_SLICE_NONE;
+        envelope->email = email.len > 0 ? email : MKTO_SLICE_LIT("");
     }
     return true;
 }

@@ -144,12 +144,13 @@ void ngx_http_marketo_envelope(ngx_http_request_t *r, const ngx_http_marketo_vie
     const ngx_http_marketo_loc_conf_t *mlcf =
         ngx_http_get_module_loc_conf(r, ngx_http_marketo_module);
     const ngx_time_t *now = ngx_timeofday();
-    ngx_str_t email;
     mkto_request_envelope(&view->request, envelope, cookie);
     envelope->subscription = mkto_slice_str(view->subscription->name);
     envelope->received_ms = (int64_t)now->sec * 1000 + (int64_t)now->msec;
-    if (mlcf->email != NULL && ngx_http_complex_value(r, mlcf->email, &email) == NGX_OK &&
-        email.len > 0) {
-        envelope->email = ngx_http_marketo_slice(email);
+    if (mlcf->email != NULL) {
+        ngx_str_t email;
+        const ngx_int_t rc = ngx_http_complex_value(r, mlcf->email, &email);
+        envelope->email =
+            rc == NGX_OK && email.len > 0 ? ngx_http_marketo_slice(email) : MKTO_SLICE_LIT("");
     }
 }

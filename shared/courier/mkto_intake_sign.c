@@ -29,6 +29,11 @@ static struct mkto_slice read_email(struct mkto_intake_call *call, const struct 
     if (vouched.len > 0) {
         return vouched;
     }
+    if (call->envelope.email.data != NULL && (call->envelope.flags & MKTO_ENVELOPE_KEYED) == 0) {
+        answer(call, MKTO_ANSWER_FORBIDDEN,
+               "hash: marketo_email is set, and names no e-mail of this visitor");
+        return MKTO_SLICE_NONE;
+    }
     if (call->subscription->identify == MKTO_IDENTIFY_TRUSTED &&
         (call->envelope.flags & MKTO_ENVELOPE_KEYED) == 0) {
         answer(call, MKTO_ANSWER_FORBIDDEN,

@@ -148,6 +148,9 @@ enum mkto_cookie_step mkto_cookie_may_set(const struct mkto_request *request,
                             !mkto_page_is_document(response->content_type))) {
         return MKTO_COOKIE_LEAVE;
     }
+    if (response->ours && response->status >= 400) { /* no place for a visitor to begin */
+        return MKTO_COOKIE_LEAVE;
+    }
     return by_caching(response);
 }
 

@@ -47,11 +47,11 @@ enum mkto_cookie_step {
 
 /*
  * Whether this response may carry the cookie: only to a GET or an answer of ours, only a document
- * (text/html, application/xhtml+xml; ours: any type), not 1xx, 304 or 206, not when has_cookie, not
- * when the response says that caches may store it: public, s-maxage, max-age over 0 without
- * private, Expires without Cache-Control. no-store outweighs all of them. A CDN goes by cdn_control
- * before Cache-Control, so that must not let it store either. marketo.js is public, so it never
- * carries one.
+ * (text/html, application/xhtml+xml; ours: any type, but no error), not 1xx, 304 or 206, not when
+ * has_cookie, not when the response says that caches may store it: public, s-maxage, max-age over 0
+ * without private, Expires without Cache-Control. no-store outweighs all of them. A CDN goes by
+ * cdn_control before Cache-Control, so that must not let it store either. marketo.js is public, so
+ * it never carries one.
  */
 enum mkto_cookie_step mkto_cookie_may_set(const struct mkto_request *request,
                                           const struct mkto_cookie_rule *rule,

@@ -84,8 +84,11 @@ static struct mkto_slice text_to_write(const struct mkto_envelope *envelope,
     if (text.data == NULL || text.len <= field->max) {
         return text;
     }
-    if (field->tag == TAG_COOKIE || field->tag == TAG_EMAIL) {
+    if (field->tag == TAG_COOKIE) {
         return MKTO_SLICE_NONE;
+    }
+    if (field->tag == TAG_EMAIL) {
+        return MKTO_SLICE_LIT("");
     }
     text.len = cut_at_character(text, field->max);
     return text;

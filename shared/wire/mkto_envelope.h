@@ -18,7 +18,7 @@
 #include "mkto_slice.h"
 
 /* Longest text fields in bytes. The encoder cuts longer ones, at the start of a UTF-8 character,
- * but for cookie and email, which are left out; the decoder refuses them. */
+ * but for cookie, which is left out, and email, which becomes empty; the decoder refuses them. */
 #define MKTO_ENVELOPE_NAME_MAX 64     /* subscription, request id, source */
 #define MKTO_ENVELOPE_ADDR_MAX 64     /* remote address */
 #define MKTO_ENVELOPE_HOST_MAX 260    /* host with port */
@@ -62,7 +62,7 @@ struct mkto_envelope {
     struct mkto_slice source; /* in the spool only: name of the [sources] row whose write key was
                                  given */
     struct mkto_slice email;  /* what marketo_email says of the visitor: the site vouches for it.
-                                 One that is too long is left out */
+                                 Empty: it is set, and names nobody; so is one that is too long */
 };
 
 /* Exact number of bytes that mkto_envelope_encode will write. */

@@ -279,6 +279,17 @@ def test_calls_of_servers(shared):
     assert cookies(call(shared, {"Cookie": COOKIE})) == [REFRESHED]
 
 
+def test_errors_of_calls(shared):
+    """No visitor begins with a call that was not taken."""
+    browser = {**PERSON, **OWN, "Cookie": "a=b"}
+    for path, body, status in (("/calls/v1/track", b"{", 400), ("/calls/v1/nothing", b"{}", 404), ("/calls/v1/track", b"<a/>", 415)):
+        kind = {"Content-Type": "text/xml" if status == 415 else "application/json"}
+        reply = call(shared, {**browser, **kind}, path, body)
+        assert (reply.status, cookies(reply)) == (status, []), path
+    reply = shared.ask("/calls/v1/track", headers=OWN, without=["Cookie"])
+    assert (reply.status, cookies(reply)) == (405, [])
+
+
 def test_other_answers(shared):
     for path in ("/calls/marketo.js", "/mkto/marketo.js", "/mkto/v1/projects/key/settings"):
         assert not cookies(shared.get(path)), path

@@ -365,7 +365,9 @@ def test_hash_without_a_key(shared):
 def test_hash_of_whom_the_site_vouches_for(shared):
     reply = ask_hash(shared, {"email": "liar@example.com"}, {"X-Email": "ada@example.com"}, prefix="/vouched/")
     assert reply.json["hash"] == sha1("ada@example.com")
-    assert ask_hash(shared, {"email": "b@example.com"}, prefix="/vouched/").json["hash"] == sha1("b@example.com")
+    for said in ({}, {"X-Email": "nobody"}, {"X-Email": "a" * 320 + "@example.com"}):
+        reply = ask_hash(shared, {"email": "b@example.com"}, said, prefix="/vouched/")
+        assert reply.status == 403 and b"names no e-mail of this visitor" in reply.body
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"email":7}', b'{"email":""}', b"x"])

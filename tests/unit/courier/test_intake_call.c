@@ -55,14 +55,19 @@ static const char *hash_of(const char *email)
 
 static void a_hash(void **state)
 {
+    static const char nobody[] = "{\"success\":false,\"error\":\"hash: marketo_email is set, and "
+                                 "names no e-mail of this visitor\"}";
     struct bench *bench = *state;
     start_client(bench);
     expect(bench, &(struct shot){HASH_SHOT, FROM_OWN}, MKTO_ANSWER_STORED,
            hash_of("Ada@example.com"));
     expect(bench, &(struct shot){HASH_SHOT, FROM_OWN, .email = " tom@example.com "},
            MKTO_ANSWER_STORED, hash_of("tom@example.com"));
-    expect(bench, &(struct shot){HASH_SHOT, FROM_OWN, .email = "tom"}, MKTO_ANSWER_STORED,
-           hash_of("Ada@example.com")); /* a user's name is no address */
+    expect(bench, &(struct shot){HASH_SHOT, FROM_OWN, .email = "tom"}, MKTO_ANSWER_FORBIDDEN,
+           nobody); /* a user's name is no address */
+    expect(bench, &(struct shot){HASH_SHOT, FROM_OWN, .email = ""}, MKTO_ANSWER_FORBIDDEN, nobody);
+    expect(bench, &(struct shot){HASH_SHOT, .authorization = "Bearer wk_secret", .email = ""},
+           MKTO_ANSWER_STORED, hash_of("Ada@example.com"));
     assert_int_equal(mkto_spool_waiting(bench->spool), 0);
     assert_int_equal(bench->lines, 0);
 }

@@ -234,7 +234,8 @@ static void longest_fields(void **state)
         assert_int_equal(after_trip(limit->offset, at).len, limit->max);
         const struct mkto_slice result = after_trip(limit->offset, over);
         assert_int_equal(result.len, limit->cut ? limit->max : 0);
-        assert_int_equal(result.data == NULL, !limit->cut);
+        const bool empty = limit->offset == offsetof(struct mkto_envelope, email);
+        assert_int_equal(result.data == NULL, !limit->cut && !empty);
     }
 }
 
