@@ -42,6 +42,8 @@ enum mkto_pause_kind {
 #define MKTO_VERDICT_CONCURRENCY_MS 1000   /* until one of the ten calls has ended */
 #define MKTO_VERDICT_SLOWLY_MS 60000       /* "usually temporary", says Marketo: 614 */
 #define MKTO_VERDICT_AFTER_MAX_MS 86400000 /* a longer Retry-After is taken as one day */
+#define MKTO_VERDICT_SYNC_TRIES 3          /* 20106: "once or twice" more, says the contract */
+#define MKTO_VERDICT_INTERNAL_TRIES 10     /* 10001: "few times"; by the backoff some minutes */
 #define MKTO_VERDICT_STRIP_MAX 512         /* names read from one text; the rest is left out */
 
 struct mkto_verdict_decision {
@@ -49,6 +51,7 @@ struct mkto_verdict_decision {
     enum mkto_verdict_kind alone; /* SPLIT: what becomes of a record that was alone in its call:
                                      DEAD or RETRY; otherwise equal to kind */
     enum mkto_pause_kind pause;
+    unsigned tries;   /* RETRY: answered so often, it is DEAD; 0: until the caller's time is over */
     int64_t after_ms; /* at least; 0: the caller's backoff alone */
     const char
         *reason; /* stable word for counters and dead letters: "unknown_field", "lock", "quota" … */

@@ -22,6 +22,9 @@ struct mkto_verdict_row {
 const struct mkto_verdict_row *mkto_verdict_table_soap(int code);
 const struct mkto_verdict_row *mkto_verdict_table_rest(int code);
 
+/* How often this code may be answered to an event before it is given up; 0: any number. */
+unsigned mkto_verdict_table_tries(enum mkto_api api, int code);
+
 /* The row of an HTTP status whose body says nothing; never NULL. */
 const struct mkto_verdict_row *mkto_verdict_table_http(enum mkto_api api, int status);
 

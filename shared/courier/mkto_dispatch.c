@@ -154,9 +154,7 @@ static void free_channel(struct channel *channel)
     mkto_dispatch_token_drop(channel);
     mkto_refused_clear(&channel->refused);
     while (channel->groups != NULL) {
-        struct group *group = channel->groups;
-        channel->groups = group->next;
-        free(group);
+        mkto_dispatch_group_drop(channel);
     }
 }
 

@@ -95,7 +95,7 @@ static void put_back_all(const struct hearing *hearing)
     const struct errand *errand = hearing->errand;
 
     if (errand->from_group) {
-        mkto_dispatch_group(hearing->channel, errand->parcels, errand->count);
+        mkto_dispatch_group(hearing->channel, errand->parcels, errand->count, errand->split);
         return;
     }
     for (unsigned i = errand->count; i > 0; i--) {
@@ -204,12 +204,12 @@ static void delivered(const struct hearing *hearing, struct parcel *parcel,
 /* ---- not now ---- */
 
 static void note_retry(const struct hearing *hearing, const struct parcel *parcel,
-                       const struct ref *ref, int64_t wait_ms, const char *text)
+                       const struct ref *ref, int64_t wait_ms, bool strike, const char *text)
 {
     struct mkto_outcome outcome = {
         .kind = MKTO_OUTCOME_RETRY,
         .id = ref->id,
-        .stage = ref->stage,
+        .stage = ref->stage + (strike ? STAGE_STRIKE : 0),
         .attempts = ref->attempts + 1,
         .first_ms = ref->first_ms != 0 ? ref->first_ms : hearing->errand->sent_wall_ms,
         .due_ms = mkto_dispatch_wall(hearing->dispatch) + wait_ms,
@@ -245,7 +245,7 @@ static void retry(const struct hearing *hearing, struct parcel *parcel,
     }
     for (unsigned i = over; i < parcel->ref_count; i++) {
         if (parcel->refs[i].fate == FATE_TAKEN) {
-            note_retry(hearing, parcel, &parcel->refs[i], wait, text);
+            note_retry(hearing, parcel, &parcel->refs[i], wait, decision->tries != 0, text);
         }
     }
     hearing->channel->counters.retried++;
@@ -263,10 +263,15 @@ static void retry(const struct hearing *hearing, struct parcel *parcel,
 
 /* ---- never ---- */
 
-/* Of several merged events one may be the cause: fewer go together until it is alone. */
+/* Of several merged events one may be the cause: fewer go together until it is alone. Nothing is
+ * put beside them that would be refused with them. */
 static void halve(const struct hearing *hearing, const struct parcel *parcel)
 {
     lane_of(hearing, parcel)->limit = (uint16_t)(parcel->taken / 2);
+    if (hearing->errand->kind == ERRAND_BATCH && !hearing->result.call.ok) {
+        mkto_dispatch_group(hearing->channel, parcel, 1, NULL);
+        return;
+    }
     mkto_dispatch_put_back(hearing->dispatch, parcel->lane);
 }
 
@@ -354,7 +359,12 @@ static void judge_record(const struct hearing *hearing, struct parcel *parcel,
         tell(hearing, parcel, &own, record);
         return;
     }
-    if (own.kind == MKTO_VERDICT_DEAD && parcel->taken > 1) {
+    if (own.kind == MKTO_VERDICT_RETRY && own.tries != 0 &&
+        mkto_dispatch_strikes(parcel) + 1 >= own.tries) {
+        own.kind = MKTO_VERDICT_DEAD;
+    }
+    if (own.kind == MKTO_VERDICT_DEAD && parcel->taken > 1 &&
+        !mkto_dispatch_split_in_vain(hearing->errand)) {
         own.kind = MKTO_VERDICT_SPLIT;
     }
     tell(hearing, parcel, &own, record);
@@ -372,15 +382,6 @@ static void judge_record(const struct hearing *hearing, struct parcel *parcel,
 }
 
 /* ---- a verdict on the whole call ---- */
-
-static void split(const struct hearing *hearing)
-{
-    struct errand *errand = hearing->errand;
-    unsigned half = errand->count / 2;
-
-    mkto_dispatch_group(hearing->channel, errand->parcels + half, errand->count - half);
-    mkto_dispatch_group(hearing->channel, errand->parcels, half);
-}
 
 static void judge_each(const struct hearing *hearing, const struct mkto_verdict_decision *decision)
 {
@@ -415,10 +416,11 @@ static bool again(const struct hearing *hearing, const struct mkto_verdict_decis
     case MKTO_VERDICT_SPLIT: break;
     default: return false;
     }
-    if (errand->count < 2) {
+    mkto_dispatch_split_refused(hearing->errand);
+    if (errand->count < 2 || mkto_dispatch_split_in_vain(errand)) {
         return false;
     }
-    split(hearing);
+    mkto_dispatch_split(hearing->errand);
     return true;
 }
 
@@ -557,6 +559,7 @@ static void hear_call(const struct hearing *hearing)
     bool per_record = is_lead(errand) && hearing->answer->result == MKTO_TRANSPORT_OK &&
                       hearing->result.understood && hearing->result.call.ok;
     if (per_record) {
+        mkto_dispatch_split_taken(errand);
         judge_records(hearing);
     } else {
         judge_call(hearing);

@@ -33,6 +33,7 @@ void mkto_dispatch_errand_free(struct errand *errand)
 {
     struct mkto_dispatch *dispatch = errand->dispatch;
 
+    mkto_dispatch_split_drop(errand->split);
     if (errand->pool != NULL) {
         apr_pool_destroy(errand->pool);
         errand->pool = NULL;

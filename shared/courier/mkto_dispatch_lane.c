@@ -1,7 +1,4 @@
 /* Lanes between calls. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "mkto_dispatch_state.h"
 
 static struct mkto_lane_queue *queue_of(struct channel *channel, const struct mkto_lane *lane)
@@ -56,22 +53,6 @@ void mkto_dispatch_postpone(struct mkto_dispatch *dispatch, uint32_t number, uin
     mkto_lanes_wait(dispatch->lanes, number, due);
 }
 
-void mkto_dispatch_group(struct channel *channel, const struct parcel *parcels, unsigned count)
-{
-    struct group *group = malloc(sizeof(*group) + count * sizeof(group->lanes[0]));
-
-    if (group == NULL) {
-        abort(); /* its lanes would be in no list; a restart finds their events again */
-    }
-    group->count = count;
-    group->at = 0;
-    for (unsigned i = 0; i < count; i++) {
-        group->lanes[i] = parcels[i].lane;
-    }
-    group->next = channel->groups;
-    channel->groups = group;
-}
-
 void mkto_dispatch_unpack(struct mkto_dispatch *dispatch, struct channel *channel)
 {
     struct errand *errand = channel->filling;
@@ -89,8 +70,7 @@ void mkto_dispatch_unpack(struct mkto_dispatch *dispatch, struct channel *channe
         while (group->at < group->count) {
             mkto_dispatch_put_back(dispatch, group->lanes[group->at++]);
         }
-        channel->groups = group->next;
-        free(group);
+        mkto_dispatch_group_drop(channel);
     }
 }
 

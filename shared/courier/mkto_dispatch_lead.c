@@ -1,6 +1,5 @@
 /* Leads: lanes that are ready become batches, or single calls where a cookie or an id must go. */
 #include <apr_strings.h>
-#include <stdlib.h>
 
 #include "mkto_dispatch_state.h"
 #include "mkto_hash.h"
@@ -224,21 +223,6 @@ static void begin_filling(struct mkto_dispatch *dispatch, struct channel *channe
     channel->filling = errand;
 }
 
-static uint32_t next_of_group(struct channel *channel)
-{
-    struct group *group = channel->groups;
-
-    if (group == NULL) {
-        return MKTO_LANE_NONE;
-    }
-    uint32_t lane = group->lanes[group->at++];
-    if (group->at == group->count) {
-        channel->groups = group->next;
-        free(group);
-    }
-    return lane;
-}
-
 /* A group's last lane may have been taken already: then the batch is as it should be. */
 static bool next_lane(struct mkto_dispatch *dispatch, struct errand *errand, unsigned taken,
                       uint32_t *lane)
@@ -246,7 +230,7 @@ static bool next_lane(struct mkto_dispatch *dispatch, struct errand *errand, uns
     struct channel *channel = errand->channel;
 
     if (errand->from_group) {
-        *lane = taken < errand->max ? next_of_group(channel) : MKTO_LANE_NONE;
+        *lane = taken < errand->max ? mkto_dispatch_group_take(errand) : MKTO_LANE_NONE;
     } else {
         *lane = mkto_lanes_take(dispatch->lanes, &channel->batch);
     }

@@ -349,3 +349,14 @@ void mkto_dispatch_end(struct mkto_dispatch *dispatch, struct channel *channel,
     }
     mkto_dispatch_settle_later(dispatch, parcel->lane);
 }
+
+unsigned mkto_dispatch_strikes(const struct parcel *parcel)
+{
+    int most = 0;
+
+    for (unsigned i = 0; i < parcel->ref_count; i++) {
+        const struct ref *ref = &parcel->refs[i];
+        most = ref->fate == FATE_TAKEN && ref->stage > most ? ref->stage : most;
+    }
+    return (unsigned)(most / STAGE_STRIKE);
+}

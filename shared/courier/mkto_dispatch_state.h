@@ -37,6 +37,7 @@
 #define MKTO_DISPATCH_KNOWN_AGAIN_MS 15000  /* and is looked up again so often */
 #define MKTO_DISPATCH_SAY_MS 60000          /* one line a minute for what goes on happening */
 #define MKTO_DISPATCH_SECRET_MAX 512        /* bytes of a secret with its NUL */
+#define MKTO_DISPATCH_SPLIT_ALONE 4         /* refused alone, none taken: the call is at fault */
 #define MKTO_DISPATCH_UNSURE UINT64_C(0)    /* digest of a lead while Marketo's answer is out */
 
 /* What an event turned out to be when it was read. */
@@ -51,7 +52,8 @@ enum fate {
 
 /* How far an event has come, the bits of mkto_spool_retry's stage; 0: nothing of it is settled. */
 enum {
-    STAGE_LINK = 1,  /* its lead was synced, its cookie is to be associated */
+    STAGE_LINK = 1,   /* its lead was synced, its cookie is to be associated */
+    STAGE_STRIKE = 4, /* times how often a verdict of limited tries was answered */
     STAGE_LEARN = 2, /* Marketo had no lead of the id that was known for it: that is learned anew */
 };
 
@@ -103,11 +105,12 @@ struct errand {
     struct channel *channel;
     enum errand_kind kind;
     enum mkto_api api;
-    bool probe;      /* asks whether a closed gate is open again */
-    bool refreshed;  /* token or signature were renewed for it already */
-    bool from_group; /* takes the lanes of a split call and no others */
-    bool open;       /* the parcel after the last one is being put together */
-    unsigned looked; /* lanes that were taken for it */
+    bool probe;               /* asks whether a closed gate is open again */
+    bool refreshed;           /* token or signature were renewed for it already */
+    bool from_group;          /* takes the lanes of a split call and no others */
+    struct mkto_split *split; /* of the call that it is a part of, or NULL */
+    bool open;                /* the parcel after the last one is being put together */
+    unsigned looked;          /* lanes that were taken for it */
     apr_pool_t *pool;
     struct parcel *parcels;
     unsigned count;
@@ -125,6 +128,7 @@ struct errand {
 /* Lanes of a call that Marketo refused as a whole: they go out together, without others. */
 struct group {
     struct group *next;
+    struct mkto_split *split; /* or NULL */
     uint32_t count;
     uint32_t at; /* next lane to take */
     uint32_t lanes[];
@@ -269,8 +273,6 @@ void mkto_dispatch_settle(struct mkto_dispatch *dispatch, uint32_t lane);
 void mkto_dispatch_put_back(struct mkto_dispatch *dispatch, uint32_t lane);
 /* A BUSY lane that may be looked at again at due, with nothing to record. */
 void mkto_dispatch_postpone(struct mkto_dispatch *dispatch, uint32_t lane, uint64_t due);
-/* The lanes of some parcels, to be sent together again at once. */
-void mkto_dispatch_group(struct channel *channel, const struct parcel *parcels, unsigned count);
 /* Undoes what is being put together: before a reload. */
 void mkto_dispatch_unpack(struct mkto_dispatch *dispatch, struct channel *channel);
 /* Lanes of a subscription that the config no longer has: dead letters, to be replayed when it is
@@ -310,6 +312,8 @@ void mkto_dispatch_end(struct mkto_dispatch *dispatch, struct channel *channel,
                        struct parcel *parcel, enum ending ending, const char *what,
                        const char *reason, const char *answer);
 bool mkto_dispatch_ref_add(struct parcel *parcel, const struct ref *ref, apr_pool_t *pool);
+/* How often verdicts with limited tries were answered, of the event that has most. */
+unsigned mkto_dispatch_strikes(const struct parcel *parcel);
 
 /* ---- mkto_dispatch_lead.c, _link.c, _visit.c: calls ---- */
 /* When one could be started: not after now means now, UINT64_MAX: when something else happens. */
@@ -357,6 +361,23 @@ bool mkto_dispatch_learnt(const struct parcel *parcel, int64_t *first_ms);
 /* ---- mkto_dispatch_update.c ---- */
 /* Sync Leads of a lead that is known by its id alone. */
 void mkto_dispatch_update(const struct errand *errand, struct mkto_http_request *request);
+
+/* ---- mkto_dispatch_split.c: calls that Marketo refused as a whole ---- */
+/* The lanes of some parcels, to be sent together again at once. */
+void mkto_dispatch_group(struct channel *channel, const struct parcel *parcels, unsigned count,
+                         struct mkto_split *split);
+/* The next lane of the first group, or MKTO_LANE_NONE. */
+uint32_t mkto_dispatch_group_take(struct errand *errand);
+/* Forgets the first group. */
+void mkto_dispatch_group_drop(struct channel *channel);
+/* Both halves of the call go out again. */
+void mkto_dispatch_split(struct errand *errand);
+void mkto_dispatch_split_drop(struct mkto_split *split);
+/* The call was refused as a whole, or not, if it is part of one that was split. */
+void mkto_dispatch_split_refused(struct errand *errand);
+void mkto_dispatch_split_taken(struct errand *errand);
+/* The request is at fault, not one of its records. */
+bool mkto_dispatch_split_in_vain(const struct errand *errand);
 
 /* ---- mkto_dispatch_answer.c ---- */
 void mkto_dispatch_answered(void *errand, const struct mkto_http_answer *answer);

@@ -1,0 +1,194 @@
+/* mkto_dispatch and calls that are refused as a whole: what it costs to find out why. */
+#include "soap_model.h"
+
+#include "mkto_verdict.h"
+
+static const char REFUSED[] =
+    "{\"requestId\":\"1\",\"success\":false,\"errors\":[{\"code\":\"609\","
+    "\"message\":\"Invalid JSON\"}]}";
+
+/* Refuses every call that carries one of them; with none, every call. */
+struct poison {
+    const char *mark;
+};
+
+static bool has(const struct bench_call *call, const char *text)
+{
+    return memmem(call->request.body.data, call->request.body.len, text, strlen(text)) != NULL;
+}
+
+static int refuses(struct bench *bench, const struct bench_call *call, const char **body,
+                   struct mkto_http_answer *answer)
+{
+    const struct poison *poison = bench->user;
+
+    if (bench_is_sync(call) && (poison->mark == NULL || has(call, poison->mark))) {
+        *body = REFUSED;
+        return 200;
+    }
+    return bench_kind(bench, call, body, answer);
+}
+
+static void add(struct bench *bench, int from, int count, const char *value)
+{
+    for (int i = from; i < from + count; i++) {
+        char body[128];
+        snprintf(body, sizeof(body), "{\"traits\":{\"email\":\"p%d@example.com\",\"x\":\"%s\"}}", i,
+                 value);
+        bench_event(bench, MKTO_CALL_IDENTIFY, NULL, body);
+    }
+}
+
+static void begin(struct bench *bench, struct poison *poison)
+{
+    bench->model = refuses;
+    bench->user = poison;
+    bench_start(bench);
+    bench_bulk(bench);
+}
+
+static void test_a_request_that_is_at_fault(void **state)
+{
+    struct bench *bench = *state;
+    struct poison poison = {NULL};
+    begin(bench, &poison);
+    add(bench, 0, 300, "fine");
+    bench_bulk_end(bench);
+    bench_run(bench, 600000);
+    assert_int_equal(bench_waiting(bench), 0);
+    assert_int_equal(bench_dead(bench), 300);
+    assert_in_range(bench_count(bench, bench_is_sync), 5, 80); /* 599 to ask for each */
+}
+
+/* 2 log2(300) calls and a few from elsewhere, wherever the record is. */
+static void test_one_record_that_is_at_fault(void **state)
+{
+    struct bench *bench = *state;
+    struct poison poison = {"poison"};
+    begin(bench, &poison);
+    add(bench, 0, 1, "poison");
+    add(bench, 1, 299, "fine");
+    bench_bulk_end(bench);
+    bench_run(bench, 600000);
+    assert_int_equal(bench_dead(bench), 1);
+    assert_int_equal(bench_counter(bench, "delivered"), 299);
+    assert_in_range(bench_count(bench, bench_is_sync), 10, 24);
+}
+
+/* Bad neighbours are no proof against all the others. */
+static void test_many_records_side_by_side(void **state)
+{
+    struct bench *bench = *state;
+    struct poison poison = {"poison"};
+    begin(bench, &poison);
+    add(bench, 0, 40, "poison");
+    add(bench, 40, 260, "fine");
+    bench_bulk_end(bench);
+    bench_run(bench, 600000);
+    assert_int_equal(bench_dead(bench), 40);
+    assert_int_equal(bench_counter(bench, "delivered"), 260);
+}
+
+static void test_merged_events_of_a_bad_request(void **state)
+{
+    struct bench *bench = *state;
+    struct poison poison = {NULL};
+    begin(bench, &poison);
+    for (int i = 0; i < 16; i++) {
+        add(bench, 0, 20, apr_psprintf(bench->pool, "%d", i));
+    }
+    bench_bulk_end(bench);
+    bench_run(bench, 3600000);
+    assert_int_equal(bench_waiting(bench), 0);
+    assert_int_equal(bench_dead(bench), 320);
+    assert_in_range(bench_count(bench, bench_is_sync), 5, 320); /* fewer than events */
+}
+
+/* ---- limited tries ---- */
+
+struct tries {
+    int code;
+    int left; /* how often it is answered */
+};
+
+static int refuses_a_while(struct bench *bench, const struct bench_call *call, const char **body,
+                           struct mkto_http_answer *answer)
+{
+    struct tries *tries = bench->user;
+
+    (void)answer;
+    if (tries->left > 0) {
+        tries->left--;
+        *body = soap_fault(call, tries->code, "No");
+        return 500;
+    }
+    *body = soap_answer(call, soap_status(bench, call, NULL));
+    return 200;
+}
+
+static void check_tries(struct bench *bench, int code, int left, const char *reason)
+{
+    struct tries tries = {code, left};
+    struct mkto_spool_dead dead;
+    struct mkto_error err = MKTO_ERROR_INIT;
+
+    bench->sub[0].api = MKTO_API_SOAP;
+    bench->model = refuses_a_while;
+    bench->user = &tries;
+    bench_start(bench);
+    add(bench, 0, 1, "fine");
+    bench_run(bench, 1800000);
+    bench_restart(bench); /* the count is the event's, not the courier's */
+    bench_run(bench, 6 * 3600000);
+    assert_int_equal(bench_waiting(bench), 0);
+    assert_int_equal(bench_dead(bench), reason == NULL ? 0 : 1);
+    if (reason != NULL) {
+        assert_int_equal(mkto_spool_dead_read(bench->spool, 0, 1, &dead, &err, bench->pool), 1);
+        assert_string_equal(dead.reason, reason);
+        assert_int_equal(dead.attempts, left);
+    }
+}
+
+static void test_20106_twice(void **state)
+{
+    check_tries(*state, 20106, MKTO_VERDICT_SYNC_TRIES - 1, NULL);
+}
+
+static void test_20106_three_times(void **state)
+{
+    check_tries(*state, 20106, MKTO_VERDICT_SYNC_TRIES, "sync_failed");
+}
+
+static void test_10001_few_times(void **state)
+{
+    check_tries(*state, 10001, MKTO_VERDICT_INTERNAL_TRIES - 1, NULL);
+}
+
+static void test_10001_too_often(void **state)
+{
+    check_tries(*state, 10001, MKTO_VERDICT_INTERNAL_TRIES, "internal");
+}
+
+/* What has no such limit goes on, however often. */
+static void test_20011_very_often(void **state)
+{
+    check_tries(*state, 20011, MKTO_VERDICT_INTERNAL_TRIES + 5, NULL);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_request_that_is_at_fault),
+        TEST(test_one_record_that_is_at_fault),
+        TEST(test_many_records_side_by_side),
+        TEST(test_merged_events_of_a_bad_request),
+        TEST(test_20106_twice),
+        TEST(test_20106_three_times),
+        TEST(test_10001_few_times),
+        TEST(test_10001_too_often),
+        TEST(test_20011_very_often),
+    };
+    apr_initialize();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
