@@ -28,6 +28,7 @@ PAUSE = 0.01      # seconds between an answer that is not 200 and the next attem
 QUIET = 0.15      # seconds at most before a kill
 CHANGE = 0.08     # seconds at most between the beginning of a reload and the kill in it
 PATIENCE = 90     # seconds until a killed server answers events again; a spawn after many deaths waits long
+STALLED = 120     # seconds without a delivery, and none will come
 PID_FILES = ("nginx.pid", "nginx.pid.oldbin", "httpd.pid")
 USUAL = ("courier", "courier", "courier", "worker", "worker", "parent", "reload", "reload")
 
@@ -123,7 +124,7 @@ class Campaign:
     def audit(self):
         """Ends the traffic, waits until nothing is left to do, and looks for each event that was answered 200."""
         self.traffic.stop()
-        wait_until(lambda: self.server.status()["spool"]["waiting"] == 0, timeout=240, every=0.2, what="the spool is delivered")
+        self._deliver()
         self.server.stop()
         wait_until(lambda: not self.server.couriers(), what="the courier ends")
         letters = dead_letters(self.server.conf.spool)
@@ -136,6 +137,17 @@ class Campaign:
         lost += [page for page in self.traffic.visits if page not in visits and "t" + page.rpartition("-")[2] not in self.dead]
         assert not lost, "%d of %d acknowledged events are lost, with seed %d: %s" % (
             len(lost), self.traffic.acknowledged(), self.seed, sorted(lost)[:10])
+
+    def _deliver(self):
+        """Until the spool is empty, however much a long campaign has left in it, as long as it becomes less."""
+        least, since = None, time.monotonic()
+        while least != 0:
+            waiting = self.server.status()["spool"]["waiting"]
+            if least is None or waiting < least:
+                least, since = waiting, time.monotonic()
+            assert time.monotonic() - since < STALLED, "%d events wait, and for %d s none was delivered; %s" % (
+                waiting, STALLED, self.server.complaints())
+            time.sleep(0.2)
 
     def __str__(self):
         return "crash campaign over %s, seed %d: %d kills (%s), %d events acknowledged, 0 lost, %d dead letters, %d visits came twice" % (
