@@ -213,15 +213,23 @@ static void trim(struct mkto_courier *courier, uint64_t now)
 
 static void say_salvaged(struct mkto_courier *courier, const struct mkto_spool_salvaged *salvaged)
 {
-    char hidden[32] = "an unknown number of";
-    if (!salvaged->unknown) {
-        snprintf(hidden, sizeof(hidden), "%lld", (long long)salvaged->hidden);
+    const bool resumed = salvaged->kept[0] == '\0'; /* the counts went with the try that failed */
+    const long long events = salvaged->events;
+    const long long hidden = salvaged->hidden;
+    char what[160];
+    if (resumed) {
+        snprintf(what, sizeof(what), "%lld events wait in its new file",
+                 (long long)mkto_spool_waiting(courier->spool));
+    } else if (salvaged->unknown) {
+        snprintf(what, sizeof(what),
+                 "%lld events were salvaged, an unknown number of others cannot be read", events);
+    } else {
+        snprintf(what, sizeof(what), "%lld events were salvaged, %lld other%s cannot be read",
+                 events, hidden, hidden == 1 ? "" : "s");
     }
     mkto_courier_say(courier, LOG_ERR,
-                     "MKTO0217 the spool was damaged: %lld events were salvaged, %s others cannot "
-                     "be read; the damaged file is kept as %s",
-                     (long long)salvaged->events, hidden,
-                     salvaged->kept[0] == '\0' ? "spool.db.bad-*" : salvaged->kept);
+                     "MKTO0217 the spool was damaged: %s; the damaged file is kept as %s", what,
+                     resumed ? "spool.db.bad-*" : salvaged->kept);
 }
 
 /* Everything waits meanwhile: nothing could be delivered before it anyway. */
