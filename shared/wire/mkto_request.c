@@ -90,6 +90,8 @@ void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
     if (header < MKTO_HEADER_COUNT) {
         if (request->header[header].data == NULL) {
             request->header[header] = value;
+        } else if (header == MKTO_HEADER_CONTENT_TYPE) {
+            request->header[header] = MKTO_SLICE_LIT("");
         }
     } else if (mkto_slice_is_fold(name, "Cookie")) {
         read_cookies(request, value);

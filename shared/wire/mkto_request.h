@@ -18,7 +18,8 @@
 
 #define MKTO_OPT_OUT_NAME "mkto_opt_out" /* Munchkin's cookie (contract munchkin-and-rest A1) */
 
-/* The headers that a rule looks at. A header that comes twice counts as its first. */
+/* The headers that a rule looks at. A header that comes twice counts as its first; two Content-Type
+ * contradict each other, and count as an empty one, which is no type. */
 enum mkto_header {
     MKTO_HEADER_ACCEPT,
     MKTO_HEADER_ACCEPT_LANGUAGE,

@@ -132,10 +132,27 @@ static bool charset_is_taken(struct mkto_slice parameter)
     return mkto_slice_is_fold(value, "utf-8") || mkto_slice_is_fold(value, "utf8");
 }
 
+/* Two headers, as httpd joins them; a comma in quotes is a parameter's own. */
+static bool is_several(struct mkto_slice content_type)
+{
+    bool quoted = false;
+    for (size_t i = 0; i < content_type.len; i++) {
+        const char c = content_type.data[i];
+        if (c == ',' && !quoted) {
+            return true;
+        }
+        quoted = quoted != (c == '"');
+    }
+    return false;
+}
+
 static bool media_type_is_taken(struct mkto_slice content_type)
 {
     if (content_type.data == NULL) {
         return true;
+    }
+    if (is_several(content_type)) {
+        return false;
     }
     const struct mkto_slice type = mkto_slice_trim(mkto_slice_cut(&content_type, ';'));
     if (!mkto_slice_is_fold(type, "application/json") && !mkto_slice_is_fold(type, "text/plain")) {

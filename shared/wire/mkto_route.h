@@ -65,7 +65,7 @@ struct mkto_route_result {
 };
 
 /* application/json and text/plain, with any parameters, in any case, are taken; a charset other
- * than utf-8, or a compressed body, is not. HEAD goes where GET goes. */
+ * than utf-8, several types, or a compressed body, is not. HEAD goes where GET goes. */
 struct mkto_route_result mkto_route_check(const struct mkto_route_request *request);
 
 /* "identify", "track" …; "none" for values out of range. The word of the Segment spec, also its

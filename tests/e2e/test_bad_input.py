@@ -132,6 +132,17 @@ def test_shape(shared, untouched, name):  # pylint: disable=unused-argument
     assert isinstance(reply.json["error"], str) and reply.json["error"]
 
 
+@pytest.mark.parametrize("first", ["application/json", "text/xml", "application/json; charset=utf-8", "application/json; a=b"])
+@pytest.mark.parametrize("second", ["application/json", "text/xml", "text/plain"])
+def test_two_types(shared, untouched, first, second):  # pylint: disable=unused-argument
+    """Which of them the body has, nobody knows."""
+    body = b'{"userId":"u","traits":{"email":"a@example.com"}}'
+    reply = shared.raw(b"POST /mkto/v1/identify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n"
+                       b"Content-Type: %s\r\nContent-Type: %s\r\n\r\n%s" % (len(body), first.encode(), second.encode(), body))[0]
+    assert reply.status == 415
+    assert reply.json["success"] is False
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "identity, gzip"])
 def test_compressed(shared, untouched, encoding):  # pylint: disable=unused-argument
     reply = shared.post("identify", gzip.compress(b'{"userId":"u"}'), {"Content-Encoding": encoding})

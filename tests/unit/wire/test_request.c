@@ -86,6 +86,10 @@ static void first_of_two(void **state)
     assert_non_null(request.header[MKTO_HEADER_REFERER].data);
     assert_int_equal(request.header[MKTO_HEADER_REFERER].len, 0);
     assert_null(request.header[MKTO_HEADER_DNT].data);
+    add(&request, "Content-Type", "application/json");
+    assert_slice(request.header[MKTO_HEADER_CONTENT_TYPE], "application/json");
+    add(&request, "content-type", "application/json"); /* httpd shows both as one: no type */
+    assert_slice(request.header[MKTO_HEADER_CONTENT_TYPE], "");
 }
 
 static void visitor(void **state)

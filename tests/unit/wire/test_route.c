@@ -167,6 +167,7 @@ static void media_types(void **state)
                                         "application/json; charset=utf-8",
                                         "text/plain;charset=UTF-8",
                                         "text/plain ; Charset=\"utf-8\"",
+                                        "application/json; a=\"b,c\"",
                                         "application/json; profile=x",
                                         "application/json;",
                                         " application/json "};
@@ -176,6 +177,9 @@ static void media_types(void **state)
                                           "text/html",
                                           "multipart/form-data; boundary=x",
                                           "application/json; charset=iso-8859-1",
+                                          "application/json, application/json",
+                                          "application/json; a=b, text/xml",
+                                          "application/json; a=\"b\", text/xml",
                                           "text/plain; x=y; charset=latin1",
                                           "text/plain; charset"};
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
