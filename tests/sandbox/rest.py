@@ -107,6 +107,8 @@ def _check_record(store, record, lookup, names, seen):
 def _find(store, record, lookup):
     if lookup == "id":
         return store.leads.get(record["id"])
+    if lookup == "email":
+        return store.find(email=str(record.get("email", "")))
     return next((l for l in store.leads.values()
                  if str(l["fields"].get(lookup, "")).lower() == str(record.get(lookup, "")).lower()), None)
 

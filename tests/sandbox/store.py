@@ -56,6 +56,7 @@ class Store:
     def reset(self):
         with self.lock:
             self.leads = {}         # id -> {"id", "fields": {REST name: value}, "created_by", "syncs", "synced_at", "foreign_id"}
+            self._by_email = {}     # lower-case e-mail -> id of the first lead that has it
             self.cookies = {}       # token -> lead id
             self.visits = []        # one dict each: token, page, parameters, headers, lead
             self.calls = []         # every request with its answer, in order of arrival
@@ -144,8 +145,7 @@ class Store:
             if cookie and cookie in self.cookies:
                 return self.leads.get(self.cookies[cookie])
             if email:
-                return next((l for l in self.leads.values()
-                             if l["fields"].get("email", "").lower() == email.lower()), None)
+                return self.leads.get(self._by_email.get(email.lower()))
             return None
 
     def create(self, by):
@@ -158,7 +158,13 @@ class Store:
 
     def update(self, lead, fields):
         with self.lock:
+            before = str(lead["fields"].get("email", "")).lower()
             lead["fields"].update(fields)
+            after = str(lead["fields"].get("email", "")).lower()
+            if after != before and self._by_email.get(before) == lead["id"]:
+                del self._by_email[before]
+            if after:
+                self._by_email.setdefault(after, lead["id"])
             lead["syncs"] += 1
             lead["synced_at"] = self.now()
             lead["history"].append(dict(fields))
