@@ -140,7 +140,8 @@ mkto_dispatch_create(const struct mkto_config *config, struct mkto_spool *spool,
     dispatch->transport = transport;
     dispatch->clock = *clock;
     dispatch->hooks = *hooks;
-    dispatch->lanes = mkto_lanes_create(MKTO_LANES_EVENTS_MAX, dispatch->pool);
+    dispatch->events_max = hooks->events_max > 0 ? hooks->events_max : MKTO_LANES_EVENTS_MAX;
+    dispatch->lanes = mkto_lanes_create(dispatch->events_max, dispatch->pool);
     dispatch->more = true;
     if (getrandom(&dispatch->backoff.state, sizeof(dispatch->backoff.state), GRND_NONBLOCK) < 0) {
         dispatch->backoff.state = (uint64_t)mkto_dispatch_wall(dispatch);
@@ -168,6 +169,7 @@ void mkto_dispatch_destroy(struct mkto_dispatch *dispatch)
         mkto_dispatch_record(dispatch);
     }
     mkto_outcomes_clear(&dispatch->outcomes);
+    mkto_dispatch_ahead_clear(dispatch);
     for (unsigned i = 0; i < dispatch->channel_count; i++) {
         free_channel(dispatch->channels[i]);
     }
@@ -203,6 +205,7 @@ void mkto_dispatch_accepted(struct mkto_dispatch *dispatch, int64_t last_id)
     }
     if (dispatch->accepted > dispatch->cursor) {
         dispatch->more = true;
+        dispatch->ahead.more = true;
         dispatch->next = 0;
     }
 }

@@ -29,6 +29,7 @@ struct mkto_dispatch_hooks {
      * tailing returns true. */
     bool (*tailing)(void *ctx);
     void (*tail)(void *ctx, struct mkto_slice json);
+    size_t events_max; /* in memory; 0: MKTO_LANES_EVENTS_MAX */
 };
 
 struct mkto_dispatch *

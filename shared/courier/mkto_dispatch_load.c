@@ -132,9 +132,16 @@ void mkto_dispatch_place(struct mkto_dispatch *dispatch, const struct reading *r
     }
 }
 
+/* The last of it is for visits alone: see mkto_dispatch_ahead.c. */
+static bool has_room(const struct mkto_dispatch *dispatch)
+{
+    return mkto_lanes_room(dispatch->lanes) >=
+           MKTO_DISPATCH_LOAD_ROWS + dispatch->events_max / MKTO_DISPATCH_AHEAD_SHARE;
+}
+
 uint64_t mkto_dispatch_load_when(const struct mkto_dispatch *dispatch, uint64_t now)
 {
-    if (!dispatch->more || mkto_lanes_room(dispatch->lanes) < MKTO_DISPATCH_LOAD_ROWS) {
+    if (!dispatch->more || !(has_room(dispatch) || mkto_dispatch_ahead_may(dispatch))) {
         return UINT64_MAX;
     }
     return dispatch->load_again > now ? dispatch->load_again : now;
@@ -163,28 +170,47 @@ static void queue_up(struct mkto_dispatch *dispatch, struct reading *reading)
     }
 }
 
-static bool load_some(struct mkto_dispatch *dispatch)
+int mkto_dispatch_load_rows(struct mkto_dispatch *dispatch, int64_t after,
+                            struct mkto_spool_row *rows, apr_pool_t *pool)
 {
     struct mkto_error err = MKTO_ERROR_INIT;
-    struct mkto_spool_row rows[MKTO_DISPATCH_LOAD_ROWS];
-    apr_pool_t *pool;
+    const int count =
+        mkto_spool_read(dispatch->spool, after, MKTO_DISPATCH_LOAD_ROWS, rows, &err, pool);
 
-    apr_pool_create(&pool, dispatch->pool);
-    int count = mkto_spool_read(dispatch->spool, dispatch->cursor, MKTO_DISPATCH_LOAD_ROWS, rows,
-                                &err, pool);
-    for (int i = 0; i < count; i++) {
-        struct reading reading = {.row = rows[i]};
-        apr_pool_clear(dispatch->scratch);
-        mkto_dispatch_read_row(dispatch, &reading, dispatch->scratch);
-        queue_up(dispatch, &reading);
-        mkto_dispatch_place(dispatch, &reading);
-        dispatch->cursor = rows[i].id;
-    }
-    apr_pool_destroy(pool);
     if (count < 0) {
         mkto_dispatch_log(dispatch, LOG_ERR, "MKTO0308 the spool cannot be read: %s", err.text);
         dispatch->load_again = mkto_dispatch_mono(dispatch) + MKTO_DISPATCH_AGAIN_MS;
     }
+    return count;
+}
+
+static void load_row(struct mkto_dispatch *dispatch, const struct mkto_spool_row *row)
+{
+    struct reading reading = {.row = *row};
+
+    if (mkto_dispatch_ahead_has(dispatch, row->id)) {
+        return;
+    }
+    apr_pool_clear(dispatch->scratch);
+    mkto_dispatch_read_row(dispatch, &reading, dispatch->scratch);
+    queue_up(dispatch, &reading);
+    mkto_dispatch_place(dispatch, &reading);
+}
+
+static bool load_some(struct mkto_dispatch *dispatch)
+{
+    struct mkto_spool_row rows[MKTO_DISPATCH_LOAD_ROWS];
+    const int64_t from = dispatch->cursor;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, dispatch->pool);
+    int count = mkto_dispatch_load_rows(dispatch, from, rows, pool);
+    for (int i = 0; i < count; i++) {
+        load_row(dispatch, &rows[i]);
+        dispatch->cursor = rows[i].id;
+    }
+    apr_pool_destroy(pool);
+    mkto_dispatch_ahead_passed(dispatch, from, dispatch->cursor);
     dispatch->more = count == MKTO_DISPATCH_LOAD_ROWS || count < 0 ||
                      (count > 0 && dispatch->accepted > dispatch->cursor);
     return count == MKTO_DISPATCH_LOAD_ROWS;
@@ -192,15 +218,16 @@ static bool load_some(struct mkto_dispatch *dispatch)
 
 void mkto_dispatch_load(struct mkto_dispatch *dispatch)
 {
-    if (mkto_dispatch_load_when(dispatch, mkto_dispatch_mono(dispatch)) >
-        mkto_dispatch_mono(dispatch)) {
-        return;
-    }
-    while (load_some(dispatch)) {
-        if (mkto_dispatch_late(dispatch) ||
-            mkto_lanes_room(dispatch->lanes) < MKTO_DISPATCH_LOAD_ROWS ||
-            dispatch->outcomes.count >= 4 * MKTO_DISPATCH_RECORD_MAX) {
-            return;
+    bool more = mkto_dispatch_load_when(dispatch, mkto_dispatch_mono(dispatch)) <=
+                mkto_dispatch_mono(dispatch);
+
+    while (more) {
+        if (has_room(dispatch)) {
+            more = load_some(dispatch);
+        } else {
+            more = mkto_dispatch_ahead_may(dispatch) && mkto_dispatch_ahead_load(dispatch);
         }
+        more = more && !mkto_dispatch_late(dispatch) &&
+               dispatch->outcomes.count < 4 * MKTO_DISPATCH_RECORD_MAX;
     }
 }

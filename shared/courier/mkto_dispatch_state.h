@@ -26,6 +26,8 @@
 
 /* Limits that have no key in the config. */
 #define MKTO_DISPATCH_LOAD_ROWS 32          /* rows that are read at a time */
+#define MKTO_DISPATCH_AHEAD_SHARE 8         /* one in so many events in memory: visits alone */
+#define MKTO_DISPATCH_AHEAD_TIMES 16        /* ids that visits may be ahead, by events_max */
 #define MKTO_DISPATCH_MERGE_MAX 256         /* identifies of one lead that go into one call */
 #define MKTO_DISPATCH_CALL_EVENTS_MAX 10000 /* events behind one call */
 #define MKTO_DISPATCH_RECORD_MAX 512        /* outcomes in one commit */
@@ -189,6 +191,16 @@ struct channel {
     uint64_t dead_unsaid;
 };
 
+/*
+ * Visits that were put into their lanes ahead of the loader, past leads for which there is no room:
+ * which ones, until the loader has passed them. A bit each, as their meaning may change on the way.
+ */
+struct ahead {
+    int64_t cursor; /* last id that was looked at; not above the loader's: nothing is ahead */
+    bool more;      /* visits may follow the cursor */
+    uint8_t *marks; /* of id modulo how far ahead they may be; NULL: none */
+};
+
 struct mkto_dispatch {
     const struct mkto_config *config;
     struct mkto_spool *spool;
@@ -210,6 +222,8 @@ struct mkto_dispatch {
     int64_t cursor;   /* last id that was loaded */
     int64_t accepted; /* last id that is known to be there */
     bool more;        /* rows may follow the cursor */
+    size_t events_max;
+    struct ahead ahead;
     uint64_t load_again;
     bool hold;
     bool leaving; /* destroy: nothing is started any more */
@@ -263,6 +277,21 @@ void mkto_dispatch_place(struct mkto_dispatch *dispatch, const struct reading *r
  * it stands still until then, as the row would be read in its old stage. */
 void mkto_dispatch_place_later(struct mkto_dispatch *dispatch, const struct reading *reading);
 uint64_t mkto_dispatch_load_when(const struct mkto_dispatch *dispatch, uint64_t now);
+/* Up to MKTO_DISPATCH_LOAD_ROWS rows behind the id. Returns how many; -1: the log says why, and the
+ * loader waits. */
+int mkto_dispatch_load_rows(struct mkto_dispatch *dispatch, int64_t after,
+                            struct mkto_spool_row *rows, apr_pool_t *pool);
+
+/* ---- mkto_dispatch_ahead.c: visits go past leads that wait in the spool ---- */
+/* The loader stands still for want of room; may visits be loaded all the same? */
+bool mkto_dispatch_ahead_may(const struct mkto_dispatch *dispatch);
+/* Loads visits of some rows. Returns true when there is more to do. */
+bool mkto_dispatch_ahead_load(struct mkto_dispatch *dispatch);
+/* Was that event loaded ahead? */
+bool mkto_dispatch_ahead_has(const struct mkto_dispatch *dispatch, int64_t id);
+/* The loader has come from one id to the other. */
+void mkto_dispatch_ahead_passed(struct mkto_dispatch *dispatch, int64_t from, int64_t to);
+void mkto_dispatch_ahead_clear(struct mkto_dispatch *dispatch);
 
 /* ---- mkto_dispatch_lane.c: lanes between calls ---- */
 /* An IDLE lane, to its queue. */

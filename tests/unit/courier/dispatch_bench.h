@@ -69,7 +69,8 @@ struct bench {
     apr_array_header_t *logs;  /* const char * */
     apr_array_header_t *tails; /* const char * */
     bool tailing;
-    bool bulk; /* many events in one commit */
+    bool bulk;         /* many events in one commit */
+    size_t events_max; /* in memory; 0: as it is */
     void *user;
     int64_t next_lead_id;
 };
@@ -280,7 +281,8 @@ static inline void bench_open(struct bench *bench)
 /* The dispatch begins: after setting up the subscription. */
 static inline void bench_start(struct bench *bench)
 {
-    const struct mkto_dispatch_hooks hooks = {bench, bench_log, bench_tailing, bench_tail};
+    const struct mkto_dispatch_hooks hooks = {bench, bench_log, bench_tailing, bench_tail,
+                                              bench->events_max};
     bench->dispatch = mkto_dispatch_create(&bench->config, bench->spool, &bench->transport,
                                            &bench->clock, &hooks, bench->pool);
 }
