@@ -23,10 +23,12 @@ static void complain(request_rec *r)
 /* Why this page view is not recorded, or NONE; false: it is none. */
 static bool judge(struct marketo_request *request, enum mkto_skip *skip)
 {
-    const struct mkto_page_response response = {
-        .status = request->r->status,
-        .content_type = mkto_slice_str(request->r->content_type),
-    };
+    struct mkto_page_response response = {.status = request->r->status};
+    if (response.status == HTTP_NOT_MODIFIED) { /* httpd gives it the type of an error page */
+        response.mapped_type = marketo_request_mapped_type(request->r);
+    } else {
+        response.content_type = mkto_slice_str(request->r->content_type);
+    }
     if (!mkto_page_judge(&request->view, &response, skip)) {
         return *skip != MKTO_SKIP_NONE;
     }

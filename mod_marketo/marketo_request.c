@@ -13,7 +13,7 @@ APLOG_USE_MODULE(marketo);
  * handler, or it failed early. The walk is made up for on a copy, for what it would do to r is not
  * wanted any more. <Directory> cannot be made up for: nobody has found the file.
  */
-static const ap_conf_vector_t *walked(request_rec *r)
+static ap_conf_vector_t *walked(request_rec *r)
 {
     if (r->filename != NULL || r->uri == NULL || r->per_dir_config != r->server->lookup_defaults) {
         return r->per_dir_config;
@@ -30,6 +30,24 @@ static const ap_conf_vector_t *walked(request_rec *r)
 const struct marketo_dir *marketo_request_dir(request_rec *r)
 {
     return ap_get_module_config(walked(r), &marketo_module);
+}
+
+/* mod_mime looks at a copy that has no filters, for it would add some. A proxied request's
+ * filename is an address. */
+struct mkto_slice marketo_request_mapped_type(request_rec *r)
+{
+    request_rec copy = *r;
+    if (r->proxyreq != PROXYREQ_NONE || r->filename == NULL) {
+        copy.filename = r->uri;
+    }
+    copy.finfo = (apr_finfo_t){.filetype = APR_NOFILE}; /* nobody is to open it */
+    copy.per_dir_config = walked(r);
+    copy.content_type = NULL;
+    copy.handler = NULL;
+    copy.output_filters = copy.proto_output_filters = NULL;
+    copy.input_filters = copy.proto_input_filters = NULL;
+    ap_run_type_checker(&copy);
+    return mkto_slice_str(copy.content_type);
 }
 
 struct marketo_request *marketo_request_known(const request_rec *r)

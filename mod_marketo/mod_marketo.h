@@ -160,6 +160,9 @@ struct marketo_request {
 /* marketo_request.c */
 /* The configuration of a request, also of one that mod_cache answers before httpd has looked. */
 const struct marketo_dir *marketo_request_dir(request_rec *r);
+
+/* The type that httpd maps the extension of its path to; absent for none. */
+struct mkto_slice marketo_request_mapped_type(request_rec *r);
 /* NULL when nothing has asked for it yet. */
 struct marketo_request *marketo_request_known(const request_rec *r);
 struct marketo_request *marketo_request_get(request_rec *r);

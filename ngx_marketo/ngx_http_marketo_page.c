@@ -6,6 +6,7 @@
 #include "mkto_page.h"
 
 #define PAGE_PATIENCE 60000 /* ms that a page view may wait for a courier that is away */
+#define EXTENSION_MAX 32    /* bytes of a path's extension; no type is mapped to a longer one */
 
 void ngx_http_marketo_count(enum mkto_skip skip)
 {
@@ -33,6 +34,20 @@ static bool ngx_http_marketo_may_be_page(ngx_http_request_t *r)
                    NULL;
     }
     return status == NGX_HTTP_NOT_MODIFIED;
+}
+
+/* nginx takes the type off a 304, and a proxied one hardly ever has one: as the static module finds
+ * it, but without default_type. */
+static struct mkto_slice ngx_http_marketo_mapped_type(ngx_http_request_t *r)
+{
+    ngx_http_core_loc_conf_t *clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    u_char lower[EXTENSION_MAX];
+    if (r->exten.len == 0 || r->exten.len > sizeof(lower)) {
+        return MKTO_SLICE_NONE;
+    }
+    const ngx_uint_t hash = ngx_hash_strlow(lower, r->exten.data, r->exten.len);
+    const ngx_str_t *type = ngx_hash_find(&clcf->types_hash, hash, lower, r->exten.len);
+    return type == NULL ? MKTO_SLICE_NONE : ngx_http_marketo_slice(*type);
 }
 
 static enum mkto_skip ngx_http_marketo_page_hand_in(ngx_http_request_t *r,
@@ -84,10 +99,13 @@ static enum mkto_skip ngx_http_marketo_page_record(ngx_http_request_t *r,
 
 static void ngx_http_marketo_page_look(ngx_http_request_t *r, ngx_http_marketo_view_t *view)
 {
-    const struct mkto_page_response response = {
+    struct mkto_page_response response = {
         .status = (int)ngx_http_marketo_status_of(r),
         .content_type = ngx_http_marketo_slice(r->headers_out.content_type),
     };
+    if (response.status == NGX_HTTP_NOT_MODIFIED) {
+        response.mapped_type = ngx_http_marketo_mapped_type(r);
+    }
     enum mkto_skip skip = MKTO_SKIP_NONE;
     if (mkto_page_judge(&view->request, &response, &skip)) {
         skip = ngx_http_marketo_page_record(r, view);

@@ -166,7 +166,22 @@ bool mkto_page_is_document(struct mkto_slice content_type)
            mkto_slice_is_fold(type, "application/xhtml+xml");
 }
 
-/* A 304 says nothing of its type: then what was asked for decides. */
+/* application/x-httpd-php, text/x-perl: what the type of a program is, its answer need not be. */
+static bool names_program(struct mkto_slice type)
+{
+    return begins_with(type, MKTO_SLICE_LIT("application/x-")) ||
+           begins_with(type, MKTO_SLICE_LIT("text/x-"));
+}
+
+/* A 304 hardly ever says its type. */
+static bool may_be_document(const struct mkto_page_response *response)
+{
+    const struct mkto_slice type =
+        response->content_type.len > 0 ? response->content_type : response->mapped_type;
+    return type.len == 0 || mkto_page_is_document(type) || names_program(type);
+}
+
+/* Then what was asked for decides. To Sec-Fetch-Dest an image in a tab is a document, too. */
 static bool asks_for_document(const struct mkto_request *request)
 {
     const struct mkto_slice dest = request->header[MKTO_HEADER_SEC_FETCH_DEST];
@@ -181,7 +196,7 @@ static bool shows_page(const struct mkto_request *request,
         return false;
     }
     return response->status == 304
-               ? asks_for_document(request)
+               ? may_be_document(response) && asks_for_document(request)
                : response->status == 200 && mkto_page_is_document(response->content_type);
 }
 

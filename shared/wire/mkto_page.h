@@ -15,12 +15,16 @@
 struct mkto_page_response {
     int status;
     struct mkto_slice content_type; /* with parameters; absent for none */
+    struct mkto_slice mapped_type;  /* what the server maps the extension of the path to, for a 304
+                                       without a type of its own; absent for none */
 };
 
 /*
  * Whether a person has been shown a page: a GET of the visitor's own (the caller passes no
  * subrequest), answered 200 with text/html or application/xhtml+xml, or 304 to somebody who asked
- * for a document (Sec-Fetch-Dest, else Accept); fetched neither by script (Sec-Fetch-Dest other
+ * for a document (Sec-Fetch-Dest, else Accept), unless its type, or the one its path is mapped to,
+ * is another (an image in a tab of its own); types of programs, text/x-… and application/x-…, say
+ * nothing of what they answer with; fetched neither by script (Sec-Fetch-Dest other
  * than document; X-Requested-With, but for the app's name that an Android web view puts there) nor
  * ahead of time (Sec-Purpose, Purpose, X-Purpose, X-Moz). false: not a page view at all, *skip is
  * NONE, or PREFETCH or BOT for one that is kept out and counted.

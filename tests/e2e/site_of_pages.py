@@ -27,6 +27,7 @@ MODULES = ["proxy", "proxy_http", "cache", "cache_disk", "filter", "deflate", "i
 NGINX = """
         log_not_found off; gzip on; gzip_min_length 100; sendfile on; ssi_min_file_chunk 1;
         error_page 404 /error.html;
+        types { text/html html; image/gif gif; application/json json; }
         location / { index index.html; }
         location /off/ { TRACK off; }
         location /app/ { proxy_pass APP; }
@@ -87,15 +88,19 @@ FallbackResource /page.html
 
 
 class _App(http.server.BaseHTTPRequestHandler):
-    """/app/TYPE, /cached/…: a page unless its name says otherwise; more headers in the query: ?h=Name:value&h=…"""
+    """/app/TYPE, /cached/…: a page unless its name says otherwise; 304 without a type for If-None-Match; more headers in the query: ?h=Name:value&h=…"""
     protocol_version = "HTTP/1.1"
-    TYPES = {"json": "application/json", "xhtml": "application/xhtml+xml", "text": "text/plain"}
+    TYPES = {"json": "application/json", "xhtml": "application/xhtml+xml", "text": "text/plain", "logo.gif": "image/gif"}
 
     def answer(self):
         url = urlsplit(self.path)
         name = url.path.rsplit("/", 1)[-1]
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.requests.append((self.command, self.path))
+        if self.headers.get("If-None-Match"):
+            self.send_response(304)
+            self.end_headers()
+            return
         self.send_response({"closed": 403, "missing": 404, "broken": 500}.get(name, 200))
         self.send_header("Content-Type", self.TYPES.get(name, "text/html; charset=utf-8"))
         self.send_header("Content-Length", str(len(PAGE)))

@@ -95,6 +95,20 @@ def test_not_modified(shared):
     assert shared.counted(visit) == ["/page.html"]
 
 
+@pytest.mark.parametrize("path,views", [("/page.html", 1), ("/spa/some/place", 1), ("/app/page", 1), ("/app/page.html", 1), ("/app/script.php", 1),
+                                        ("/logo.gif", 0), ("/data.json", 0), ("/app/logo.gif", 0), ("/app/LOGO.GIF", 0)])
+def test_not_modified_in_a_tab(shared, path, views):
+    """To the browser all of it is a document. The type that the server gives a path tells; the application's 304 has none."""
+    headers = {"If-None-Match": '"any"'}
+    if not path.startswith("/app/"):
+        known = shared.get(path).headers["last-modified"]
+        headers = {"If-Modified-Since": known}
+
+    def visit(ask):
+        assert ask(path, headers=headers).status == 304
+    assert shared.counted(visit) == [path] * views
+
+
 def test_redirect(shared):
     """The address that the visitor comes to, and it alone."""
     def visit(ask):

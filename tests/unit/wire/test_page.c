@@ -17,7 +17,8 @@ struct view {
 static void judged(const struct view *view)
 {
     struct mkto_request request = {.method = mkto_slice_str(view->method)};
-    const struct mkto_page_response response = {view->status, mkto_slice_str(view->type)};
+    const struct mkto_page_response response = {.status = view->status,
+                                                .content_type = mkto_slice_str(view->type)};
     enum mkto_skip skip = MKTO_SKIP_COUNT;
     if (view->name != NULL) {
         mkto_request_header(&request, mkto_slice_str(view->name), mkto_slice_str(view->value));
@@ -57,6 +58,39 @@ static void responses(void **state)
     };
     for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
         judged(&views[i]);
+    }
+}
+
+/* An image in a tab of its own, which the browser asks for as it does for a page. */
+static void not_modified(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *mapped;
+        bool page;
+    } rows[] = {
+        {NULL, NULL, true},
+        {NULL, "text/html", true},
+        {NULL, "application/xhtml+xml", true},
+        {NULL, "image/gif", false},
+        {NULL, "image/x-icon", false},
+        {NULL, "application/pdf", false},
+        {NULL, "text/plain", false},
+        {NULL, "application/x-httpd-php", true},
+        {NULL, "text/x-perl", true},
+        {"text/html; charset=utf-8", "image/gif", true},
+        {"image/gif", "text/html", false},
+        {"image/gif", NULL, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mkto_request request = {.method = MKTO_SLICE_LIT("GET")};
+        const struct mkto_page_response response = {304, mkto_slice_str(rows[i].type),
+                                                    mkto_slice_str(rows[i].mapped)};
+        enum mkto_skip skip = MKTO_SKIP_COUNT;
+        mkto_request_header(&request, MKTO_SLICE_LIT("Sec-Fetch-Dest"), MKTO_SLICE_LIT("document"));
+        mkto_request_header(&request, MKTO_SLICE_LIT("User-Agent"), MKTO_SLICE_LIT(CHROME));
+        assert_int_equal(mkto_page_judge(&request, &response, &skip), rows[i].page);
+        assert_int_equal(skip, MKTO_SKIP_NONE);
     }
 }
 
@@ -328,9 +362,10 @@ static void small_buffers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(responses), cmocka_unit_test(requests), cmocka_unit_test(bots),
-        cmocka_unit_test(people),    cmocka_unit_test(bodies),   cmocka_unit_test(every_byte),
-        cmocka_unit_test(no_host),   cmocka_unit_test(too_long), cmocka_unit_test(small_buffers),
+        cmocka_unit_test(responses),     cmocka_unit_test(not_modified), cmocka_unit_test(requests),
+        cmocka_unit_test(bots),          cmocka_unit_test(people),       cmocka_unit_test(bodies),
+        cmocka_unit_test(every_byte),    cmocka_unit_test(no_host),      cmocka_unit_test(too_long),
+        cmocka_unit_test(small_buffers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
