@@ -309,9 +309,9 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 static uint64_t channel_next(struct channel *channel, const struct mkto_dispatch *dispatch)
 {
     if (channel->sub == NULL) {
-        bool any = channel->batch.count + channel->single.count + channel->links.count +
-                       channel->views.count >
-                   0;
+        bool any = channel->groups != NULL || channel->batch.count + channel->single.count +
+                                                      channel->links.count + channel->views.count >
+                                                  0;
         return any ? 0 : UINT64_MAX;
     }
     uint64_t next = mkto_dispatch_lead_when(channel, dispatch);

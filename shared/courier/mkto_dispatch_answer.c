@@ -225,7 +225,12 @@ static bool is_over(const struct hearing *hearing, const struct ref *ref)
     return ref->first_ms != 0 && age >= hearing->channel->retry_for_ms;
 }
 
-/* Events at the head that were tried for too long leave; the others come again. */
+static bool is_spent(const struct mkto_verdict_decision *decision, unsigned strikes)
+{
+    return decision->tries != 0 && strikes + 1 >= decision->tries;
+}
+
+/* Events at the head that were tried for too long, or too often, leave; the others come again. */
 static void retry(const struct hearing *hearing, struct parcel *parcel,
                   const struct mkto_verdict_decision *decision, const struct mkto_result *record)
 {
@@ -240,8 +245,10 @@ static void retry(const struct hearing *hearing, struct parcel *parcel,
         uint64_t interval = hearing->errand->sent_ms + (uint64_t)hearing->channel->lead_interval_ms;
         lane->due = interval > lane->due ? interval : lane->due;
     }
-    while (over < parcel->ref_count && is_over(hearing, &parcel->refs[over])) {
-        over++;
+    while (over < parcel->ref_count &&
+           (is_over(hearing, &parcel->refs[over]) ||
+            is_spent(decision, (unsigned)(parcel->refs[over].stage / STAGE_STRIKE)))) {
+        parcel->refs[over++].attempts++;
     }
     for (unsigned i = over; i < parcel->ref_count; i++) {
         if (parcel->refs[i].fate == FATE_TAKEN) {
@@ -253,12 +260,9 @@ static void retry(const struct hearing *hearing, struct parcel *parcel,
         mkto_dispatch_settle_later(dispatch, parcel->lane);
         return;
     }
-    for (unsigned i = 0; i < over; i++) {
-        parcel->refs[i].attempts++;
-    }
     parcel->ref_count = over;
     mkto_dispatch_end(dispatch, hearing->channel, parcel, ENDING_DEAD, what_of(hearing->errand),
-                      "gave_up", text);
+                      is_over(hearing, &parcel->refs[0]) ? "gave_up" : decision->reason, text);
 }
 
 /* ---- never ---- */
@@ -280,7 +284,8 @@ static void dead(const struct hearing *hearing, struct parcel *parcel,
 {
     struct mkto_lane *lane = lane_of(hearing, parcel);
 
-    lane->limit = 0;
+    /* after one that halving found, the next go alone until one is taken: all may be at fault */
+    lane->limit = lane->limit == 0 ? 0 : 1;
     lane->due = 0;
     for (unsigned i = 0; i < parcel->ref_count; i++) {
         parcel->refs[i].attempts++;
@@ -359,12 +364,12 @@ static void judge_record(const struct hearing *hearing, struct parcel *parcel,
         tell(hearing, parcel, &own, record);
         return;
     }
-    if (own.kind == MKTO_VERDICT_RETRY && own.tries != 0 &&
-        mkto_dispatch_strikes(parcel) + 1 >= own.tries) {
+    bool whole = parcel->taken > 1 && mkto_dispatch_split_in_vain(hearing->errand);
+    /* of events that are not split each has its own tries: retry buries those that had them */
+    if (own.kind == MKTO_VERDICT_RETRY && !whole && is_spent(&own, mkto_dispatch_strikes(parcel))) {
         own.kind = MKTO_VERDICT_DEAD;
     }
-    if (own.kind == MKTO_VERDICT_DEAD && parcel->taken > 1 &&
-        !mkto_dispatch_split_in_vain(hearing->errand)) {
+    if (own.kind == MKTO_VERDICT_DEAD && parcel->taken > 1 && !whole) {
         own.kind = MKTO_VERDICT_SPLIT;
     }
     tell(hearing, parcel, &own, record);

@@ -109,6 +109,7 @@ void mkto_dispatch_orphans(struct mkto_dispatch *dispatch, struct channel *chann
     struct mkto_lane_queue *queues[] = {&channel->batch, &channel->single, &channel->links,
                                         &channel->views};
 
+    mkto_dispatch_unpack(dispatch, channel); /* of a call that was out when its config left */
     for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
         while (queues[i]->count > 0 && !mkto_dispatch_late(dispatch) &&
                dispatch->outcomes.count < 4 * MKTO_DISPATCH_RECORD_MAX) {

@@ -104,6 +104,45 @@ static void test_merged_events_of_a_bad_request(void **state)
     assert_in_range(bench_count(bench, bench_is_sync), 5, 320); /* fewer than events */
 }
 
+/* One lead's events that are all refused: each is asked for about once, however many were merged.
+ */
+static void test_merged_events_of_one_lead(void **state)
+{
+    struct bench *bench = *state;
+    struct poison poison = {"poison"};
+    begin(bench, &poison);
+    for (int i = 0; i < 64; i++) {
+        add(bench, 0, 1, apr_psprintf(bench->pool, "poison %d", i));
+    }
+    bench_bulk_end(bench);
+    bench_run(bench, 3600000);
+    assert_int_equal(bench_waiting(bench), 0);
+    assert_int_equal(bench_dead(bench), 64);
+    assert_in_range(bench_count(bench, bench_is_sync), 64, 80); /* 64 * 7 to begin anew each time */
+}
+
+/* The subscription leaves the config while its call is out: no lane stays behind. */
+static void test_refused_after_its_subscription_left(void **state)
+{
+    struct bench *bench = *state;
+    struct poison poison = {NULL};
+    struct mkto_config config;
+    bench->latency = 1000;
+    begin(bench, &poison);
+    add(bench, 0, 4, "fine");
+    bench_bulk_end(bench);
+    while (mkto_dispatch_in_flight(bench->dispatch) == 0 ||
+           bench_count(bench, bench_is_sync) == 0) {
+        bench_run(bench, 100);
+    }
+    config = bench->config;
+    config.subscription_count = 0;
+    mkto_dispatch_reload(bench->dispatch, &config);
+    bench_run(bench, 600000);
+    assert_int_equal(bench_waiting(bench), 0);
+    assert_int_equal(bench_dead(bench), 4);
+}
+
 /* ---- limited tries ---- */
 
 struct tries {
@@ -169,6 +208,34 @@ static void test_10001_too_often(void **state)
     check_tries(*state, 10001, MKTO_VERDICT_INTERNAL_TRIES, "internal");
 }
 
+/* Events that came later than one that is given up have their own tries. */
+static void test_tries_of_events_that_came_later(void **state)
+{
+    struct bench *bench = *state;
+    struct tries tries = {20106, 1000000};
+    struct mkto_spool_dead dead[100];
+    struct mkto_error err = MKTO_ERROR_INIT;
+
+    bench->sub[0].api = MKTO_API_SOAP;
+    bench->model = refuses_a_while;
+    bench->user = &tries;
+    bench_start(bench);
+    bench_bulk(bench);
+    add(bench, 0, 40, "old");
+    bench_bulk_end(bench);
+    for (int i = 0; i < 200 && bench_dead(bench) == 0; i++) {
+        bench_bulk(bench);
+        add(bench, 0, 40, apr_psprintf(bench->pool, "%d", i));
+        bench_bulk_end(bench);
+        bench_run(bench, 10000);
+    }
+    int count = mkto_spool_dead_read(bench->spool, 0, 100, dead, &err, bench->pool);
+    assert_in_range(count, 1, 100);
+    for (int i = 0; i < count; i++) {
+        assert_in_range(dead[i].attempts, MKTO_VERDICT_SYNC_TRIES, 100);
+    }
+}
+
 /* What has no such limit goes on, however often. */
 static void test_20011_very_often(void **state)
 {
@@ -183,10 +250,13 @@ int main(void)
         TEST(test_one_record_that_is_at_fault),
         TEST(test_many_records_side_by_side),
         TEST(test_merged_events_of_a_bad_request),
+        TEST(test_merged_events_of_one_lead),
+        TEST(test_refused_after_its_subscription_left),
         TEST(test_20106_twice),
         TEST(test_20106_three_times),
         TEST(test_10001_few_times),
         TEST(test_10001_too_often),
+        TEST(test_tries_of_events_that_came_later),
         TEST(test_20011_very_often),
     };
     apr_initialize();
