@@ -395,7 +395,8 @@ void marketo_link_count(struct marketo_link *link, enum mkto_skip skip)
 static void complain(struct marketo_link *link, uint64_t now)
 {
     struct mkto_error err = MKTO_ERROR_INIT;
-    if (mkto_client_state_of(link->socket.client) == MKTO_CLIENT_READY) {
+    const struct mkto_client *client = link->socket.client;
+    if (mkto_client_state_of(client) == MKTO_CLIENT_READY && mkto_client_silences(client) == 0) {
         link->complained = link->complained && link->lost == 0;
         link->lost = 0;
     } else if (link->lost == 0) {

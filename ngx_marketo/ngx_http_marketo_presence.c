@@ -76,11 +76,12 @@ static void ngx_http_marketo_presence_nobody(const ngx_http_marketo_main_conf_t 
     ngx_http_marketo_presence_say(err.text);
 }
 
-/* It took the connection, and then refused us, went away or did not answer. */
+/* It took the connection, and then refused us, went away or did not answer. One that greets each
+ * time and never answers is said the first time, until it has answered. */
 static void ngx_http_marketo_presence_lost(const struct mkto_client *client)
 {
     const uint8_t refusal = mkto_client_refusal(client);
-    if ((refusal != 0 && refusal != MKTO_REFUSED_LEAVING) ||
+    if (mkto_client_silences(client) == 1 || (refusal != 0 && refusal != MKTO_REFUSED_LEAVING) ||
         ngx_http_marketo_now() - presence.away_since >= PRESENCE_PATIENCE) {
         ngx_http_marketo_presence_say(mkto_client_reason(client));
     }

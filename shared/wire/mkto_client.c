@@ -16,7 +16,8 @@ struct mkto_client {
     enum mkto_client_state state;
     bool broken; /* the stream is of no use: wants says CLOSE */
     bool tripped;
-    uint64_t silent_at;  /* tripped while READY: when to give the connection up */
+    uint64_t silent_at;  /* READY: when to give the connection up if no verdict comes until then */
+    unsigned silences;   /* connections given up for that since the last verdict */
     uint64_t give_up_at; /* CONNECTING, GREETING: when it took too long */
     uint64_t retry_at;   /* WAITING: when to connect again */
     uint64_t backoff;    /* ms of the last wait; 0 after a WELCOME */
@@ -71,6 +72,15 @@ static void untrip(struct mkto_client *client)
 {
     client->tripped = false;
     client->silent_at = NEVER;
+}
+
+/* Nobody would notice that those of fire and forget are never answered. */
+static void expect(struct mkto_client *client, uint64_t now)
+{
+    if (client->state == MKTO_CLIENT_READY && client->silent_at == NEVER &&
+        client->queue.background_waiting > 0) {
+        client->silent_at = now + MKTO_CLIENT_DEAF;
+    }
 }
 
 static void expire(struct mkto_client *client, uint64_t now)
@@ -169,6 +179,7 @@ static enum mkto_answer submit(struct mkto_client *client, const struct mkto_eve
         return MKTO_ANSWER_BUSY;
     }
     client->next_seq++;
+    expect(client, now);
     return MKTO_ANSWER_STORED;
 }
 
@@ -263,6 +274,7 @@ void mkto_client_tick(struct mkto_client *client, uint64_t now)
     } else if (client->state == MKTO_CLIENT_GREETING) {
         break_stream(client, "the courier did not welcome us in time");
     } else if (client->state == MKTO_CLIENT_READY) {
+        client->silences++;
         break_stream(client, "the courier does not answer");
     }
 }
@@ -406,6 +418,7 @@ static int on_verdicts(struct mkto_client *client, const struct mkto_frame *fram
     int more;
     while ((more = mkto_verdicts_next(frame, &iter, &verdict, err)) == 1) {
         untrip(client);
+        client->silences = 0;
         struct mkto_queue_node *node = mkto_queue_find_sent(&client->queue, verdict.seq);
         if (node != NULL) { /* else it has timed out, or is none of ours */
             answer(client, node, &verdict);
@@ -527,6 +540,7 @@ int mkto_client_input(struct mkto_client *client, const uint8_t *data, size_t le
         len -= (size_t)used;
     }
     expire(client, now);
+    expect(client, now);
     look_at_counts(client, now);
     return client->broken ? -1 : 0;
 }
@@ -554,6 +568,11 @@ size_t mkto_client_background(const struct mkto_client *client)
 const char *mkto_client_reason(const struct mkto_client *client)
 {
     return client->reason;
+}
+
+unsigned mkto_client_silences(const struct mkto_client *client)
+{
+    return client->silences;
 }
 
 uint8_t mkto_client_refusal(const struct mkto_client *client)

@@ -18,7 +18,9 @@
  * verdict or a WELCOME arrives. So a stopped courier costs the site one timeout, and one that was
  * killed and comes back within the timeout costs nothing. (A tripped client keeps trying to connect
  * with its backoff while it is driven, and gives up a connection that stays silent for
- * MKTO_CLIENT_SILENCE: a verdict that never comes must not keep it tripped for good.)
+ * MKTO_CLIENT_SILENCE: a verdict that never comes must not keep it tripped for good. Requests of
+ * fire and forget trip nothing, but a connection that answers none for MKTO_CLIENT_DEAF is given up
+ * likewise.)
  */
 #ifndef MKTO_CLIENT_H
 #define MKTO_CLIENT_H
@@ -35,6 +37,9 @@
 #define MKTO_CLIENT_CONNECT_TIMEOUT 1000   /* ms for connect, and again for WELCOME */
 #define MKTO_CLIENT_COUNTS_EVERY 1000      /* ms between two COUNTS frames */
 #define MKTO_CLIENT_SILENCE 1000 /* ms without a verdict after a trip; then it connects anew */
+#define MKTO_CLIENT_DEAF                                                                           \
+    10000 /* ms that those of fire and forget wait while no verdict comes at                       \
+             all; then it connects anew */
 
 struct mkto_client;
 
@@ -126,6 +131,9 @@ size_t mkto_client_waiting(const struct mkto_client *client);
 size_t mkto_client_background(const struct mkto_client *client);
 const char *mkto_client_reason(
     const struct mkto_client *client); /* why the last connection ended, in words; "" if none */
+/* Connections given up since the last verdict because none came: a courier that takes connections
+ * and does not answer. */
+unsigned mkto_client_silences(const struct mkto_client *client);
 uint8_t mkto_client_refusal(
     const struct mkto_client *client); /* enum mkto_refusal of the last REFUSED, 0 if none */
 

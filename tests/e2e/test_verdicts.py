@@ -1,11 +1,14 @@
 """What the servers tell the courier about a request, and what they make of its verdicts. With a courier that does as it is told."""
 import http.client
+import os
+import re
 import ssl
 import time
 
 import pytest
 
 from fake_courier import CUT, SILENT, WELCOME, Answer, Delay, FakeCourier, Refuse
+from site_of_pages import PAGE, PERSON
 from waiting import wait_until
 
 LOST = r"MKTO01\d\d (no answer from the courier|no courier)"
@@ -165,6 +168,28 @@ def test_silence(server, fake):
     assert reply.json["success"] is False
     fake.rule = lambda event: Answer("stored")
     wait_until(lambda: server.post("page", b"{}").status == 200, what="200 again")
+
+
+def test_silence_that_only_page_views_meet(server, fake):
+    """Nobody waits for their verdicts, and the log says all the same, once, that none come; none is lost."""
+    path = os.path.join(server.directory, "www", "page.html")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(PAGE)
+    server.text = {**server.text, "nginx": "marketo_track_pages on;\n",
+                   "httpd": 'AddType text/html .html\n<Location "/">\nMarketoTrackPages On\n</Location>\n'}
+    server.workers = 1
+    server.announce(LOST)
+    fake.rule = lambda event: SILENT
+    server.start()
+    assert server.get("/page.html?one", PERSON).status == 200
+    wait_until(lambda: re.search(LOST, server.read(server.log)), timeout=60, what="a word in the log")
+    fake.wait(3, timeout=60)  # sent again on each new connection
+    assert len(re.findall(LOST, server.read(server.log))) == 1
+    fake.rule = lambda event: Answer("stored")
+    assert server.get("/page.html?two", PERSON).status == 200
+    wait_until(lambda: any(b"?two" in event.body for event in fake.events), what="the second page view")
+    assert len({event.fields["request_id"] for event in fake.events}) == 2
 
 
 def test_late_verdict_is_nobodys(server, fake):

@@ -68,6 +68,43 @@ static void deadline_trips_nothing(void **state)
     mkto_client_destroy(client);
 }
 
+/* A courier that greets and never answers: nobody else would notice. */
+static void silence_ends_a_connection(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(0, 0);
+    uint64_t now = T0;
+    size_t len;
+    make_ready(client, now);
+    submit(client, NULL, 99000, now);
+    submit(client, NULL, 99000, now + 5000); /* it is the first that counts */
+    take(client, SIZE_MAX, &len);
+    for (unsigned times = 1; times <= 3; times++) {
+        assert_int_equal(mkto_client_deadline(client), now + MKTO_CLIENT_DEAF);
+        mkto_client_tick(client, now + MKTO_CLIENT_DEAF - 1);
+        assert_false(mkto_client_wants(client, now) & MKTO_WANT_CLOSE);
+        assert_int_equal(mkto_client_silences(client), times - 1);
+        now += MKTO_CLIENT_DEAF;
+        mkto_client_tick(client, now);
+        assert_int_equal(mkto_client_wants(client, now), MKTO_WANT_CLOSE);
+        assert_int_equal(mkto_client_silences(client), times);
+        assert_false(mkto_client_tripped(client));
+        mkto_client_closed(client, 0, now);
+        assert_string_equal(mkto_client_reason(client), "the courier does not answer");
+        now += MKTO_CLIENT_BACKOFF_MIN;
+        make_ready(client, now); /* both go out again */
+        take(client, SIZE_MAX, &len);
+        assert_true(len > 0);
+    }
+    assert_int_equal(verdict(client, 1, MKTO_ANSWER_STORED, now + 9000), 0);
+    assert_int_equal(mkto_client_silences(client), 0);
+    assert_int_equal(mkto_client_deadline(client),
+                     now + 9000 + MKTO_CLIENT_DEAF); /* of the other */
+    assert_int_equal(verdict(client, 2, MKTO_ANSWER_STORED, now + 9500), 0);
+    assert_int_equal(mkto_client_deadline(client), UINT64_MAX);
+    mkto_client_destroy(client);
+}
+
 static void refused_is_counted(void **state)
 {
     (void)state;
@@ -253,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stored_and_forgotten),
         cmocka_unit_test(deadline_trips_nothing),
+        cmocka_unit_test(silence_ends_a_connection),
         cmocka_unit_test(refused_is_counted),
         cmocka_unit_test(half_of_the_places),
         cmocka_unit_test(half_of_the_bytes),
