@@ -43,7 +43,6 @@ enum mkto_pause_kind {
 #define MKTO_VERDICT_SLOWLY_MS 60000       /* "usually temporary", says Marketo: 614 */
 #define MKTO_VERDICT_AFTER_MAX_MS 86400000 /* a longer Retry-After is taken as one day */
 #define MKTO_VERDICT_SYNC_TRIES 3          /* 20106: "once or twice" more, says the contract */
-#define MKTO_VERDICT_INTERNAL_TRIES 10     /* 10001: "few times"; by the backoff some minutes */
 #define MKTO_VERDICT_STRIP_MAX 512         /* names read from one text; the rest is left out */
 
 struct mkto_verdict_decision {

@@ -108,7 +108,7 @@ static void check_rows(enum mkto_api api, const struct row *rows, size_t count, 
 static void soap_codes(void **state)
 {
     static const struct row rows[] = {
-        {10001, SPLIT,   RETRY,   RETRY,   MKTO_PAUSE_NONE,        0,     "internal"},
+        {10001, RETRY,   RETRY,   RETRY,   MKTO_PAUSE_NONE,        0,     "internal"},
         {20011, RETRY,   RETRY,   RETRY,   MKTO_PAUSE_NONE,        0,     "internal"},
         {20012, SPLIT,   DEAD,    DEAD,    MKTO_PAUSE_NONE,        0,     "not_understood"},
         {20013, PAUSE,   PAUSE,   PAUSE,   MKTO_PAUSE_CREDENTIALS, 0,     "access_denied"},
