@@ -80,13 +80,14 @@ static void say_budget(struct mkto_dispatch *dispatch, struct channel *channel)
         mkto_budget_today(budget, wall) < budget->limits.per_day) {
         return;
     }
+    const unsigned long long waiting =
+        channel->waiting[MKTO_LANE_LEAD] + channel->waiting[MKTO_LANE_LINK];
     channel->budget_said = day;
     mkto_dispatch_log(
         dispatch, LOG_WARNING,
         "MKTO0314 %s: the %u calls of today are used up (calls_per_day): %llu events wait for "
         "midnight US Central, in %lld min; visits go on",
-        channel->label, budget->limits.per_day,
-        (unsigned long long)(channel->waiting[MKTO_LANE_LEAD] + channel->waiting[MKTO_LANE_LINK]),
+        channel->label, budget->limits.per_day, waiting,
         (long long)((reset - wall + 59999) / 60000));
 }
 

@@ -6,6 +6,7 @@
  * and not one part of the call was taken, what is left is not split any more.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "mkto_dispatch_state.h"
 
@@ -121,13 +122,13 @@ static void ask_elsewhere(struct channel *channel, struct mkto_split *split)
     if (most == NULL || left_of(most) < 3) {
         return;
     }
-    uint32_t last = most->lanes[--most->count];
-    unsigned half = left_of(most) / 2;
+    const uint32_t last = most->lanes[--most->count];
+    const unsigned half = left_of(most) / 2;
     struct group *rest = group_new(channel, half, split);
-    for (unsigned i = half; i > 0; i--) {
-        rest->lanes[i - 1] = most->lanes[--most->count];
-    }
-    group_new(channel, 1, split)->lanes[0] = last;
+    struct group *alone = group_new(channel, 1, split);
+    most->count -= half;
+    memcpy(rest->lanes, most->lanes + most->count, half * sizeof(rest->lanes[0]));
+    alone->lanes[0] = last;
 }
 
 void mkto_dispatch_split_refused(struct errand *errand)

@@ -5,6 +5,11 @@
 
 #include <string.h>
 
+/* An event with its retry, if there is one. */
+#define ROWS                                                                                       \
+    "SELECT e.id, e.envelope, r.id, r.stage, r.attempts, r.first, r.due, r.lead_id, r.answer "     \
+    "FROM event e LEFT JOIN retry r ON r.id = e.id"
+
 /* clang-format off */
 static const char *const texts[MKTO_STMT_COUNT] = {
     [MKTO_STMT_BEGIN]       = "BEGIN IMMEDIATE",
@@ -14,10 +19,8 @@ static const char *const texts[MKTO_STMT_COUNT] = {
     [MKTO_STMT_FREE_PAGES]  = "PRAGMA freelist_count",
     [MKTO_STMT_TALLY_PUT]   = "REPLACE INTO tally (id, last_id, gone, dead) VALUES (1, ?1, ?2, ?3)",
     [MKTO_STMT_APPEND]      = "INSERT INTO event (id, envelope) VALUES (?1, ?2)",
-    [MKTO_STMT_READ]        = "SELECT e.id, e.envelope, r.id, r.stage, r.attempts, r.first, r.due, r.lead_id, r.answer"
-                              " FROM event e LEFT JOIN retry r ON r.id = e.id WHERE e.id > ?1 ORDER BY e.id LIMIT ?2",
-    [MKTO_STMT_GET]         = "SELECT e.id, e.envelope, r.id, r.stage, r.attempts, r.first, r.due, r.lead_id, r.answer"
-                              " FROM event e LEFT JOIN retry r ON r.id = e.id WHERE e.id = ?1",
+    [MKTO_STMT_READ]        = ROWS " WHERE e.id > ?1 ORDER BY e.id LIMIT ?2",
+    [MKTO_STMT_GET]         = ROWS " WHERE e.id = ?1",
     [MKTO_STMT_HAS]         = "SELECT 1 FROM event WHERE id = ?1",
     [MKTO_STMT_DONE]        = "DELETE FROM event WHERE id = ?1",
     [MKTO_STMT_RETRY_DROP]  = "DELETE FROM retry WHERE id = ?1",

@@ -57,7 +57,7 @@ class Ledger:
         company = {name: fields.pop(name) for name in COMPANY if name in fields}
         person = self.input.by_company[company["company"]].person if company else self.input.by_email[fields["email"]]
         self._known(deed["lead"], person)
-        if fields == {"email": person.email} and person.link_fate == LEAD_NOT_FOUND:
+        if not company and fields == {"email": person.email} and person.link_fate == LEAD_NOT_FOUND:
             return  # the courier asks for the id of a lead that Associate Lead did not find
         if person.company_by == "email":
             fields.update(company)
@@ -71,7 +71,7 @@ class Ledger:
 
     def _visit(self, deed):
         visit = self.store.visits[deed["visit"]]
-        self._next(("visit", visit["token"]), deed, lambda events: len(events) == 1 and events[0].page == visit["parameters"]["_mchRu"])
+        self._next(("visit", visit["token"]), dict(deed, page=visit["parameters"]["_mchRu"]), lambda events: len(events) == 1 and events[0].page == visit["parameters"]["_mchRu"])
 
     def _link(self, deed):
         assert self.people[deed["lead"]] is self.input.by_token[deed["token"]], "cookie %s given to a stranger" % deed["token"]
