@@ -24,25 +24,25 @@ static const char *const texts[MKTO_STMT_COUNT] = {
     [MKTO_STMT_HAS]         = "SELECT 1 FROM event WHERE id = ?1",
     [MKTO_STMT_DONE]        = "DELETE FROM event WHERE id = ?1",
     [MKTO_STMT_RETRY_DROP]  = "DELETE FROM retry WHERE id = ?1",
-    [MKTO_STMT_RETRY_PUT]   = "REPLACE INTO retry (id, stage, attempts, first, due, lead_id, answer)"
-                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [MKTO_STMT_RETRY_PUT]   = ("REPLACE INTO retry (id, stage, attempts, first, due, lead_id, answer)"
+                               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
     [MKTO_STMT_SEEN_ADD]    = "INSERT INTO seen (id, at, hashes) VALUES (?1, ?2, ?3)",
     [MKTO_STMT_SEEN_GROW]   = "UPDATE seen SET hashes = ?3 WHERE id = ?1",
     [MKTO_STMT_SEEN_OLDEST] = "SELECT id, at, length(hashes) FROM seen ORDER BY id LIMIT ?1",
     [MKTO_STMT_SEEN_DROP]   = "DELETE FROM seen WHERE id <= ?1",
-    [MKTO_STMT_DEAD_PUT]    = "REPLACE INTO dead (id, subscription, kind, reason, answer, attempts, first, at, lead,"
-                              " envelope) SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, envelope FROM event WHERE id = ?1",
-    [MKTO_STMT_DEAD_READ]   = "SELECT id, subscription, kind, reason, answer, attempts, first, at, lead, envelope"
-                              " FROM dead WHERE id > ?1 ORDER BY id LIMIT ?2",
+    [MKTO_STMT_DEAD_PUT]    = ("REPLACE INTO dead (id, subscription, kind, reason, answer, attempts, first, at, lead,"
+                               " envelope) SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, envelope FROM event WHERE id = ?1"),
+    [MKTO_STMT_DEAD_READ]   = ("SELECT id, subscription, kind, reason, answer, attempts, first, at, lead, envelope"
+                               " FROM dead WHERE id > ?1 ORDER BY id LIMIT ?2"),
     [MKTO_STMT_DEAD_GET]    = "SELECT envelope FROM dead WHERE id = ?1",
     [MKTO_STMT_DEAD_DROP]   = "DELETE FROM dead WHERE id = ?1",
-    [MKTO_STMT_DEAD_REASONS] = "SELECT subscription, reason, letters FROM reason"
-                               " WHERE ?1 IS NULL OR subscription = ?1 ORDER BY letters DESC, reason LIMIT ?2",
+    [MKTO_STMT_DEAD_REASONS] = ("SELECT subscription, reason, letters FROM reason"
+                                " WHERE ?1 IS NULL OR subscription = ?1 ORDER BY letters DESC, reason LIMIT ?2"),
     [MKTO_STMT_KNOWN_PUT]   = "REPLACE INTO known (token, lead, lead_id, at) VALUES (?1, ?2, ?3, ?4)",
     [MKTO_STMT_KNOWN_GET]   = "SELECT lead_id FROM known WHERE token = ?1 AND lead = ?2",
     [MKTO_STMT_KNOWN_LEAD]  = "SELECT lead_id, lead FROM known WHERE token = ?1 ORDER BY at DESC LIMIT 1",
-    [MKTO_STMT_KNOWN_SWEEP] = "SELECT max(token), count(*), sum(at < ?3) FROM"
-                              " (SELECT token, at FROM known WHERE token > ?1 ORDER BY token LIMIT ?2)",
+    [MKTO_STMT_KNOWN_SWEEP] = ("SELECT max(token), count(*), sum(at < ?3) FROM"
+                               " (SELECT token, at FROM known WHERE token > ?1 ORDER BY token LIMIT ?2)"),
     [MKTO_STMT_KNOWN_TRIM]  = "DELETE FROM known WHERE token > ?1 AND token <= ?2 AND at < ?3",
     [MKTO_STMT_KNOWN_COUNT] = "SELECT count(*) FROM known WHERE token > ?1 AND token <= ?2 AND lead = ?3",
     [MKTO_STMT_KNOWN_DROP]  = "DELETE FROM known WHERE token > ?1 AND token <= ?2 AND lead = ?3",
@@ -50,8 +50,8 @@ static const char *const texts[MKTO_STMT_COUNT] = {
     [MKTO_STMT_KNOWN_NOBODY] = "DELETE FROM known WHERE token = ?1",
     [MKTO_STMT_SENT_PUT]    = "REPLACE INTO sent (lead, digest, at) VALUES (?1, ?2, ?3)",
     [MKTO_STMT_SENT_GET]    = "SELECT digest, at FROM sent WHERE lead = ?1",
-    [MKTO_STMT_SENT_SWEEP]  = "SELECT max(lead), count(*), sum(at < ?3) FROM"
-                              " (SELECT lead, at FROM sent WHERE lead > ?1 ORDER BY lead LIMIT ?2)",
+    [MKTO_STMT_SENT_SWEEP]  = ("SELECT max(lead), count(*), sum(at < ?3) FROM"
+                               " (SELECT lead, at FROM sent WHERE lead > ?1 ORDER BY lead LIMIT ?2)"),
     [MKTO_STMT_SENT_TRIM]   = "DELETE FROM sent WHERE lead > ?1 AND lead <= ?2 AND at < ?3",
     [MKTO_STMT_SENT_DROP]   = "DELETE FROM sent WHERE lead = ?1",
     [MKTO_STMT_STATE_PUT]   = "REPLACE INTO state (key, value) VALUES (?1, ?2)",
