@@ -303,6 +303,17 @@ static const char *set_email(cmd_parms *cmd, void *conf, const char *text)
     return mistake != NULL ? mistake : ap_check_cmd_context(cmd, NOT_IN_LIMIT);
 }
 
+static const char *set_scheme(cmd_parms *cmd, void *conf, const char *text)
+{
+    struct marketo_dir *dir = conf;
+    if (strpbrk(text, "%$") == NULL && ap_cstr_casecmp(text, "https") != 0 &&
+        ap_cstr_casecmp(text, "http") != 0) {
+        return wrong(cmd, "must be http, https or an expression");
+    }
+    const char *mistake = read_expr(cmd, text, &dir->scheme);
+    return mistake != NULL ? mistake : ap_check_cmd_context(cmd, NOT_IN_LIMIT);
+}
+
 /* Called for each of the words; those of several lines add up. */
 static const char *set_allow_origin(cmd_parms *cmd, void *conf, const char *word)
 {
@@ -361,6 +372,8 @@ const command_rec marketo_directives[] = {
                    "expression that gives granted or denied, and perhaps absent=granted"),
     AP_INIT_TAKE1("MarketoEmail", set_email, NULL, ANYWHERE,
                   "expression that gives the visitor's e-mail address"),
+    AP_INIT_TAKE1("MarketoScheme", set_scheme, NULL, ANYWHERE,
+                  "http, https, or an expression that gives the scheme of the visitor's connection"),
     AP_INIT_ITERATE("MarketoAllowOrigin", set_allow_origin, NULL, ANYWHERE,
                     "origins like https://app.example.com whose pages may send events; or 'off'"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}

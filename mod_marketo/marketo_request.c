@@ -81,6 +81,25 @@ static int view_header(void *data, const char *name, const char *value)
     return 1;
 }
 
+struct mkto_slice marketo_request_expr(request_rec *r, const ap_expr_info_t *expr)
+{
+    const char *wrong = NULL;
+    const char *text = ap_expr_str_exec(r, expr, &wrong);
+    if (wrong != NULL) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "MKTO0110 an expression failed: %s", wrong);
+        return MKTO_SLICE_NONE;
+    }
+    return mkto_slice_str(text);
+}
+
+static bool is_https(const struct marketo_request *request)
+{
+    request_rec *r = request->r;
+    const ap_expr_info_t *scheme = request->dir->scheme;
+    const bool own = ap_ssl_conn_is_ssl(r->connection) || strcmp(ap_http_scheme(r), "https") == 0;
+    return scheme == NULL ? own : mkto_request_is_https(marketo_request_expr(r, scheme), own);
+}
+
 static void view(struct marketo_request *request)
 {
     request_rec *r = request->r;
@@ -94,7 +113,7 @@ static void view(struct marketo_request *request)
         .uri = uri_of(first),
         .host = mkto_slice_str(host != NULL ? host : r->hostname),
         .remote_addr = mkto_slice_str(r->useragent_ip),
-        .https = ap_ssl_conn_is_ssl(r->connection) || strcmp(ap_http_scheme(r), "https") == 0,
+        .https = is_https(request),
     };
     if (request->subscription != NULL) {
         request->view.munchkin_id = mkto_slice_str(request->subscription->munchkin_id);
@@ -115,17 +134,6 @@ struct marketo_request *marketo_request_get(request_rec *r)
         ap_set_module_config(r->request_config, &marketo_module, request);
     }
     return request;
-}
-
-struct mkto_slice marketo_request_expr(request_rec *r, const ap_expr_info_t *expr)
-{
-    const char *wrong = NULL;
-    const char *text = ap_expr_str_exec(r, expr, &wrong);
-    if (wrong != NULL) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "MKTO0110 an expression failed: %s", wrong);
-        return MKTO_SLICE_NONE;
-    }
-    return mkto_slice_str(text);
 }
 
 enum mkto_skip marketo_request_privacy(struct marketo_request *request)

@@ -59,6 +59,7 @@ static void *merge_dir(apr_pool_t *pool, void *base_conf, void *add_conf)
     dir->cookie = add->cookie != NULL ? add->cookie : base->cookie;
     dir->consent = add->consent != NULL ? add->consent : base->consent;
     dir->email = add->email != NULL ? add->email : base->email;
+    dir->scheme = add->scheme != NULL ? add->scheme : base->scheme;
     dir->origins = add->origins != NULL ? add->origins : base->origins;
     return dir;
 }

@@ -125,6 +125,7 @@ struct marketo_dir {
     const struct mkto_cookie_rule *cookie; /* MarketoCookie */
     const struct marketo_consent *consent; /* MarketoConsent */
     const ap_expr_info_t *email;           /* MarketoEmail; of a string */
+    const ap_expr_info_t *scheme;          /* MarketoScheme; of a string */
     struct marketo_origins *origins;       /* MarketoAllowOrigin */
 };
 

@@ -88,6 +88,7 @@ typedef struct {
     ngx_http_marketo_cookie_t *cookie;   /* NULL: off */
     ngx_http_marketo_consent_t *consent; /* NULL: nobody is asked */
     ngx_http_complex_value_t *email;     /* NULL: none */
+    ngx_http_complex_value_t *scheme;    /* NULL: the connection's own */
     ngx_array_t *origins;                /* of struct mkto_slice; NULL: off */
 } ngx_http_marketo_loc_conf_t;
 
@@ -160,6 +161,7 @@ char *ngx_http_marketo_set_track_pages(ngx_conf_t *cf, ngx_command_t *cmd, void 
 char *ngx_http_marketo_set_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_marketo_set_consent(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_marketo_set_email(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_marketo_set_scheme(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_marketo_set_allow_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_marketo_check_timeout(ngx_conf_t *cf, void *post, void *data);
 char *ngx_http_marketo_check_max_body(ngx_conf_t *cf, void *post, void *data);

@@ -31,6 +31,7 @@ void *ngx_http_marketo_create_loc_conf(ngx_conf_t *cf)
     mlcf->cookie = NGX_CONF_UNSET_PTR;
     mlcf->consent = NGX_CONF_UNSET_PTR;
     mlcf->email = NGX_CONF_UNSET_PTR;
+    mlcf->scheme = NGX_CONF_UNSET_PTR;
     mlcf->origins = NGX_CONF_UNSET_PTR;
     return mlcf;
 }
@@ -121,6 +122,7 @@ char *ngx_http_marketo_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->cookie, prev->cookie, NULL);
     ngx_conf_merge_ptr_value(conf->consent, prev->consent, NULL);
     ngx_conf_merge_ptr_value(conf->email, prev->email, NULL);
+    ngx_conf_merge_ptr_value(conf->scheme, prev->scheme, NULL);
     ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
     ngx_conf_merge_uint_value(conf->ack, prev->ack, MKTO_ACK_DISK);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, NGX_HTTP_MARKETO_TIMEOUT);

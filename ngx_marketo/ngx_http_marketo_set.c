@@ -296,17 +296,37 @@ char *ngx_http_marketo_set_consent(ngx_conf_t *cf, ngx_command_t *cmd, void *con
     return NGX_CONF_OK;
 }
 
+static char *ngx_http_marketo_set_value(ngx_conf_t *cf, ngx_http_complex_value_t **value)
+{
+    if (*value != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+    *value = ngx_pcalloc(cf->pool, sizeof(**value));
+    return *value == NULL || ngx_http_marketo_compile(cf, *value) != NGX_OK ? NGX_CONF_ERROR
+                                                                            : NGX_CONF_OK;
+}
+
 char *ngx_http_marketo_set_email(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_marketo_loc_conf_t *mlcf = conf;
     (void)cmd;
-    if (mlcf->email != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
+    return ngx_http_marketo_set_value(cf, &mlcf->email);
+}
+
+char *ngx_http_marketo_set_scheme(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_marketo_loc_conf_t *mlcf = conf;
+    const ngx_str_t *args = cf->args->elts;
+    const struct mkto_slice word = ngx_http_marketo_slice(args[1]);
+    (void)cmd;
+    if (ngx_strlchr(args[1].data, args[1].data + args[1].len, '$') == NULL &&
+        !mkto_slice_is_fold(word, "https") && !mkto_slice_is_fold(word, "http")) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "MKTO0135 \"marketo_scheme\": \"%V\" must be http, https or a variable",
+                           &args[1]);
+        return NGX_CONF_ERROR;
     }
-    mlcf->email = ngx_pcalloc(cf->pool, sizeof(*mlcf->email));
-    return mlcf->email == NULL || ngx_http_marketo_compile(cf, mlcf->email) != NGX_OK
-               ? NGX_CONF_ERROR
-               : NGX_CONF_OK;
+    return ngx_http_marketo_set_value(cf, &mlcf->scheme);
 }
 
 /* marketo_allow_origin off | ORIGIN ... */

@@ -58,6 +58,19 @@ static void ngx_http_marketo_view_headers(const ngx_http_request_t *main,
     }
 }
 
+static bool ngx_http_marketo_is_https(ngx_http_request_t *r, ngx_http_complex_value_t *scheme)
+{
+    bool own = false;
+    ngx_str_t said = ngx_null_string;
+#if (NGX_SSL || NGX_COMPAT)
+    own = r->main->connection->ssl != NULL;
+#endif
+    if (scheme != NULL && ngx_http_complex_value(r, scheme, &said) != NGX_OK) {
+        return own;
+    }
+    return mkto_request_is_https(ngx_http_marketo_slice(said), own);
+}
+
 void ngx_http_marketo_view_fill(ngx_http_marketo_view_t *view, ngx_http_request_t *r)
 {
     const ngx_http_marketo_loc_conf_t *mlcf =
@@ -76,9 +89,7 @@ void ngx_http_marketo_view_fill(ngx_http_marketo_view_t *view, ngx_http_request_
     if (c->sockaddr->sa_family != AF_UNIX) { /* then there is no address */
         request->remote_addr = ngx_http_marketo_slice(c->addr_text);
     }
-#if (NGX_SSL || NGX_COMPAT)
-    request->https = c->ssl != NULL;
-#endif
+    request->https = ngx_http_marketo_is_https(r, mlcf->scheme);
     ngx_http_marketo_view_headers(main, request);
 }
 

@@ -98,6 +98,14 @@ void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
     }
 }
 
+bool mkto_request_is_https(struct mkto_slice said, bool connection)
+{
+    if (mkto_slice_is_fold(said, "https")) {
+        return true;
+    }
+    return connection && !mkto_slice_is_fold(said, "http");
+}
+
 struct mkto_slice mkto_request_query(struct mkto_slice url)
 {
     struct mkto_slice rest = mkto_slice_cut(&url, '#');

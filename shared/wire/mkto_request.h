@@ -50,7 +50,7 @@ struct mkto_request {
     struct mkto_slice remote_addr; /* as the web server resolved it: text form, no port; absent for
                                       a unix socket */
     struct mkto_slice munchkin_id; /* of the subscription: decides between several cookies */
-    bool https;
+    bool https;                    /* as mkto_request_is_https says */
 
     struct mkto_slice header[MKTO_HEADER_COUNT]; /* absent ones are MKTO_SLICE_NONE */
     struct mkto_cookie_pick visitor;             /* the _mkto_trk that came */
@@ -63,6 +63,13 @@ enum mkto_header mkto_header_find(struct mkto_slice name);
 /* Takes one header: notes it, or reads it when it is a Cookie. */
 void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
                          struct mkto_slice value);
+
+/*
+ * Whether the visitor's own connection is https. said: what marketo_scheme gives, "https" or "http"
+ * in any case; anything else, as of a header that did not come, says nothing: then it is
+ * `connection`, which is the server's own.
+ */
+bool mkto_request_is_https(struct mkto_slice said, bool connection);
 
 /* What stands behind the first '?' of a URL; absent when there is no '?'. */
 struct mkto_slice mkto_request_query(struct mkto_slice url);

@@ -31,6 +31,9 @@ def nginx_places():
         text += "location /%s/ { marketo_cookie %s; %s alias ROOT/; }\n" % (name, value, ask)
         text += "location /%s/app/ { marketo_cookie %s; %s proxy_pass APP/app/; }\n" % (name, value, ask)
     return text + """
+        location /proxied/ { marketo_cookie refresh; marketo_scheme $http_x_forwarded_proto; alias ROOT/; }
+        location /proxied/never/ { marketo_scheme http; marketo_cookie refresh; alias ROOT/; }
+        location /proxied/always/ { marketo_scheme https; alias ROOT/; location /proxied/always/inner/ { marketo_cookie refresh; alias ROOT/; } }
         location /mint/public/ { marketo_cookie mint; alias ROOT/; add_header Cache-Control "public, max-age=60"; }
         location /mint/expires/ { marketo_cookie mint; alias ROOT/; expires 1h; }
         location /mint/cached/ { marketo_cookie mint; proxy_pass APP/cached/; proxy_cache pages; proxy_cache_valid 200 1h; }
@@ -48,6 +51,19 @@ def httpd_places():
     return text + """
 ProxyPass /mint/cached/ APP/cached/
 CacheEnable disk /mint/cached/
+<Location "/proxied/">
+MarketoCookie refresh
+MarketoScheme "%{HTTP:X-Forwarded-Proto}"
+</Location>
+<Location "/proxied/never/">
+MarketoScheme http
+</Location>
+<Location "/proxied/always/">
+MarketoScheme https
+</Location>
+Alias /proxied/never/ ROOT/
+Alias /proxied/always/inner/ ROOT/
+Alias /proxied/ ROOT/
 Alias /mint/public/ ROOT/
 Alias /mint/expires/ ROOT/
 Alias /mint/guarded/ ROOT/
@@ -79,6 +95,8 @@ def new_shared(request, out):
     server.announce("AH01873: Init: Session Cache is not configured")
     site = Site(server)
     server.location("/calls/", text={"nginx": "marketo_cookie mint;", "httpd": "MarketoCookie mint\n"})
+    server.location("/proxied-calls/", text={"nginx": "marketo_cookie refresh; marketo_scheme $http_x_forwarded_proto;",
+                                             "httpd": 'MarketoCookie refresh\nMarketoScheme "%{HTTP:X-Forwarded-Proto}"\n'})
     site.extra = {"nginx": nginx_places(), "httpd": httpd_places()}
     site.more_pages = {"mint-spa/readme.txt": b"text\n"}
     try:
@@ -296,12 +314,43 @@ def test_other_answers(shared):
     assert cookies(call(shared, {"Cookie": COOKIE, "DNT": "1"})) == []
 
 
-def test_secure(shared):
+def secure(site, method, path, body=None, **headers):
+    """One request over TLS."""
     context = ssl._create_unverified_context()  # pylint: disable=protected-access
-    connection = http.client.HTTPSConnection("127.0.0.1", shared.server.port3, timeout=20, context=context)
-    connection.request("POST", "/calls/v1/track", b'{"event":"E","anonymousId":"a"}', {
-        "Host": HOST, "Content-Type": "application/json", "Cookie": COOKIE})
+    connection = http.client.HTTPSConnection("127.0.0.1", site.server.port3, timeout=20, context=context)
+    connection.request(method, path, body, {**PERSON, "Content-Type": "application/json", **headers})
     got = connection.getresponse()
     reply = http_talk.Reply(got.status, got.getheaders(), got.read())
     connection.close()
+    return reply
+
+
+def test_secure(shared):
+    reply = secure(shared, "POST", "/calls/v1/track", b'{"event":"E","anonymousId":"a"}')
     assert cookies(reply) == [REFRESHED + "; Secure"]
+
+
+def test_a_forwarded_scheme_is_not_believed(shared):
+    for name in ("X-Forwarded-Proto", "X-Forwarded-Ssl", "Front-End-Https", "Forwarded"):
+        assert cookies(shared.ask("/refresh/page.html", headers={name: "proto=https" if name == "Forwarded" else "https"})) == [REFRESHED]
+
+
+@pytest.mark.parametrize("path,said,is_secure", [
+    ("/proxied/", {"X-Forwarded-Proto": "https"}, True), ("/proxied/", {"X-Forwarded-Proto": "HTTPS"}, True),
+    ("/proxied/", {"X-Forwarded-Proto": "http"}, False), ("/proxied/", {"X-Forwarded-Proto": "on"}, False), ("/proxied/", {}, False),
+    ("/proxied/always/inner/", {"X-Forwarded-Proto": "http"}, True), ("/proxied/never/", {"X-Forwarded-Proto": "https"}, False)])
+def test_scheme(shared, path, said, is_secure):
+    """marketo_scheme decides on Secure and on the address of the page alike."""
+    query = "scheme=" + "".join(char if char.isalnum() else "-" for char in path + str(said))
+    reply = shared.ask(path + "page.html?" + query, headers=said)
+    assert cookies(reply) == [REFRESHED + ("; Secure" if is_secure else "")]
+    visits = shared.server.sandbox.store.visits
+    one = wait_until(lambda: [v for v in visits if v["query"] == query], what="the visit")[0]
+    assert one["page"] == "%s://%s%spage.html" % ("https" if is_secure else "http", HOST, path)
+
+
+def test_scheme_over_tls(shared):
+    """What says nothing leaves it to the connection; http is said."""
+    body = b'{"event":"E","anonymousId":"a"}'
+    for said, more in (({}, "; Secure"), ({"X-Forwarded-Proto": "on"}, "; Secure"), ({"X-Forwarded-Proto": "http"}, "")):
+        assert cookies(secure(shared, "POST", "/proxied-calls/v1/track", body, **said)) == [REFRESHED + more]

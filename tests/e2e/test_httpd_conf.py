@@ -236,7 +236,8 @@ def test_places_where_it_would_do_nothing(server, directive, section):
     refused(server, "cannot occur within", "httpd.conf")
 
 
-OF_PAGES = ["MarketoTrackPages On", "MarketoCookie mint", 'MarketoConsent "%{reqenv:consent}"', 'MarketoEmail "%{REMOTE_USER}"', "MarketoSubscription b"]
+OF_PAGES = ["MarketoTrackPages On", "MarketoCookie mint", 'MarketoConsent "%{reqenv:consent}"', 'MarketoEmail "%{REMOTE_USER}"',
+            "MarketoScheme https", "MarketoSubscription b"]
 
 
 @pytest.mark.parametrize("directive", OF_PAGES)
@@ -258,6 +259,8 @@ def test_places_of_pages(server, directive):
     ("MarketoConsent", "takes"), ('MarketoConsent "%{HTTP:x"', "MarketoConsent: cannot read '%{HTTP:x'"),
     ('MarketoConsent "%{HTTP:x}" absent=denied', "absent=granted"), ('MarketoConsent "x" granted', "must be absent=granted"),
     ('MarketoEmail "%{nothing:x}"', "MarketoEmail: cannot read '%{nothing:x}'"), ("MarketoTrackPages maybe", "must be On or Off"),
+    ("MarketoScheme on", "MarketoScheme must be http, https or an expression"),
+    ('MarketoScheme "%{nothing:x}"', "MarketoScheme: cannot read '%{nothing:x}'"), ("MarketoScheme http https", "takes one argument"),
 ])
 def test_mistakes_of_pages(server, directive, words):
     server.text["httpd"] = '<Location "/">\n%s\n</Location>\n' % directive
@@ -267,6 +270,7 @@ def test_mistakes_of_pages(server, directive, words):
 @pytest.mark.parametrize("directive", [
     "MarketoCookie off", "MarketoCookie REFRESH", "MarketoCookie mint domain=Example.com httponly", "MarketoCookie mint HttpOnly",
     'MarketoConsent "%{HTTP:x}" absent=granted', 'MarketoEmail "%{REMOTE_USER}"',
+    "MarketoScheme HTTPS", "MarketoScheme http", 'MarketoScheme "%{HTTP:X-Forwarded-Proto}"',
 ])
 def test_good_pages(server, directive):
     server.text["httpd"] = '<Location "/">\n%s\n</Location>\n' % directive

@@ -242,6 +242,9 @@ MISTAKES = [  # (line, what nginx -t says of it; None: fine)
     ("marketo_consent $nobody", 'unknown "nobody" variable'), ("marketo_consent $cookie_consent absent=granted", None),
     ("marketo_consent granted", None), ("marketo_email $nobody", 'unknown "nobody" variable'), ("marketo_email $http_x_email", None),
     ('marketo_email ""', None),
+    ("marketo_scheme on", 'MKTO0135 "marketo_scheme": "on" must be http, https or a variable'), ('marketo_scheme ""', "MKTO0135 "),
+    ("marketo_scheme $nobody", 'unknown "nobody" variable'), ("marketo_scheme HTTPS", None), ("marketo_scheme http", None),
+    ("marketo_scheme $http_x_forwarded_proto", None), ("marketo_scheme a b", "invalid number of arguments"),
     ("marketo_allow_origin https://a.example/path", 'MKTO0134 "marketo_allow_origin": "https://a.example/path" must be'),
     ("marketo_allow_origin https://a.example *", 'MKTO0134 "marketo_allow_origin": "*" must name one host'),
     ("marketo_allow_origin off https://a.example", 'MKTO0134 "marketo_allow_origin": "off" must stand alone'),
@@ -267,7 +270,7 @@ def test_values_of_the_surface(server, line, said, place):
         assert "variable" in said or at(server, line + ";") in told  # nginx does not say where that is
 
 
-@pytest.mark.parametrize("line", ["marketo_cookie off", "marketo_consent a", "marketo_email a", "marketo_allow_origin off",
+@pytest.mark.parametrize("line", ["marketo_cookie off", "marketo_consent a", "marketo_email a", "marketo_allow_origin off", "marketo_scheme http",
                                   "marketo_subscription a", "marketo_track_pages off"])
 def test_values_that_stand_twice(server, line):
     server.text["nginx"] = "%s;\n%s;\n" % (line, line)

@@ -124,6 +124,9 @@ def test_behind_cdn(server, sandbox, upstream):
     site.page("/", Cookie=COOKIE, X_Forwarded_For="203.0.113.7, 192.0.2.9")
     site.visits(sandbox, 1)
     assert sandbox.store.visits[0]["headers"]["x-forwarded-for"] == "203.0.113.7"
+    reply = site.page("/paid", Cookie=COOKIE, X_Forwarded_For="203.0.113.7", X_Forwarded_Proto="https")
+    assert reply.headers["set-cookie"].endswith("; SameSite=Lax; Secure")
+    assert sorted(site.visits(sandbox, 2)) == ["http://www.example.com/", "https://www.example.com/paid"]
 
 
 def test_two_brands(server, sandbox):

@@ -52,6 +52,20 @@ static void every_header_in_any_case(void **state)
     }
 }
 
+static void scheme(void **state)
+{
+    (void)state;
+    static const char *const nothing[] = {NULL, "", "https,http", "httpsx", "http ", "on", "wss"};
+    assert_true(mkto_request_is_https(MKTO_SLICE_LIT("https"), false));
+    assert_true(mkto_request_is_https(MKTO_SLICE_LIT("HTTPS"), true));
+    assert_false(mkto_request_is_https(MKTO_SLICE_LIT("http"), true));
+    assert_false(mkto_request_is_https(MKTO_SLICE_LIT("Http"), false));
+    for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++) {
+        assert_true(mkto_request_is_https(mkto_slice_str(nothing[i]), true));
+        assert_false(mkto_request_is_https(mkto_slice_str(nothing[i]), false));
+    }
+}
+
 static void no_header(void **state)
 {
     (void)state;
@@ -231,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_header_in_any_case),
         cmocka_unit_test(no_header),
+        cmocka_unit_test(scheme),
         cmocka_unit_test(first_of_two),
         cmocka_unit_test(visitor),
         cmocka_unit_test(opt_out),
