@@ -12,10 +12,19 @@ static void filter(struct mkto_delivery *delivery, const char *reason, const cha
     delivery->detail = detail;
 }
 
-/* One way for both: what is decided cannot differ from what is built. */
+/* Who asks. */
+enum asks {
+    DOOR,   /* may it come in? Nothing is built */
+    PERSON, /* what would become of it, if it came in? */
+    SENDER, /* it has come in: what is to be sent? */
+};
+
+/* One way for all: what is decided cannot differ from what is built. */
 static void decide(const struct mkto_event *event, const struct mkto_subscription *subscription,
-                   enum mkto_api api, bool build, struct mkto_delivery *delivery, apr_pool_t *pool)
+                   enum mkto_api api, enum asks asks, struct mkto_delivery *delivery,
+                   apr_pool_t *pool)
 {
+    const bool build = asks != DOOR;
     memset(delivery, 0, sizeof(*delivery));
     delivery->api = api == MKTO_API_SOAP ? MKTO_API_SOAP : MKTO_API_REST;
     if (!mkto_map_filter_enabled(event)) {
@@ -26,7 +35,8 @@ static void decide(const struct mkto_event *event, const struct mkto_subscriptio
         filter(delivery, "bundled", "_metadata.bundled: Marketo runs in the page itself");
         return;
     }
-    if (!mkto_map_rule_event(event, subscription, delivery)) {
+    if (!mkto_map_rule_event(event, subscription, delivery) ||
+        (asks != SENDER && !mkto_map_rule_sender(event, subscription, delivery))) {
         return;
     }
     switch (event->call) {
@@ -50,11 +60,17 @@ static void decide(const struct mkto_event *event, const struct mkto_subscriptio
 void mkto_map(const struct mkto_event *event, const struct mkto_subscription *subscription,
               enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool)
 {
-    decide(event, subscription, api, true, delivery, pool);
+    decide(event, subscription, api, PERSON, delivery, pool);
+}
+
+void mkto_map_stored(const struct mkto_event *event, const struct mkto_subscription *subscription,
+                     enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool)
+{
+    decide(event, subscription, api, SENDER, delivery, pool);
 }
 
 void mkto_map_check(const struct mkto_event *event, const struct mkto_subscription *subscription,
                     enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool)
 {
-    decide(event, subscription, api, false, delivery, pool);
+    decide(event, subscription, api, DOOR, delivery, pool);
 }

@@ -82,8 +82,15 @@ void mkto_map(const struct mkto_event *event, const struct mkto_subscription *su
               enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool);
 
 /*
- * The same decision, without what was decided: kind, api, reason and detail are what mkto_map would
- * say, lead and visit stay empty. The pool is for scratch.
+ * The same of an event that was taken at the door, perhaps under another config: who may say who
+ * somebody is was decided there, and is not asked again. Never rejected for `identify`.
+ */
+void mkto_map_stored(const struct mkto_event *event, const struct mkto_subscription *subscription,
+                     enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool);
+
+/*
+ * The decision of mkto_map, without what was decided: kind, api, reason and detail are what
+ * mkto_map would say, lead and visit stay empty. The pool is for scratch.
  */
 void mkto_map_check(const struct mkto_event *event, const struct mkto_subscription *subscription,
                     enum mkto_api api, struct mkto_delivery *delivery, apr_pool_t *pool);

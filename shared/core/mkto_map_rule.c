@@ -112,7 +112,6 @@ bool mkto_map_rule_event(const struct mkto_event *event,
 {
     const struct mkto_config_list *allow = &subscription->events_allow;
     const bool keyed = has_flag(event, MKTO_ENVELOPE_KEYED);
-    const bool lead = event->call == MKTO_CALL_IDENTIFY || event->call == MKTO_CALL_GROUP;
     if (!keyed && is_bot(event)) {
         return refuse(delivery, MKTO_DELIVERY_FILTERED, "bot",
                       "the user agent is no person's browser");
@@ -124,7 +123,16 @@ bool mkto_map_rule_event(const struct mkto_event *event,
         return refuse(delivery, MKTO_DELIVERY_FILTERED, "events_allow",
                       "events_allow does not name it");
     }
-    return keyed || !lead || may_identify(event, subscription, delivery);
+    return true;
+}
+
+bool mkto_map_rule_sender(const struct mkto_event *event,
+                          const struct mkto_subscription *subscription,
+                          struct mkto_delivery *delivery)
+{
+    const bool lead = event->call == MKTO_CALL_IDENTIFY || event->call == MKTO_CALL_GROUP;
+    return !lead || has_flag(event, MKTO_ENVELOPE_KEYED) ||
+           may_identify(event, subscription, delivery);
 }
 
 /* ---- fields ---- */

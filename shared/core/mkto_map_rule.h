@@ -1,6 +1,7 @@
 /*
  * mkto_map_rule: what a subscription's rules say of an event, of a trait, of a field. They hold at
- * the door and again when an event is sent, by the config of that time. For mkto_map*.c only.
+ * the door and again when an event is sent, by the config of that time; but for who may say who
+ * somebody is: what was taken was promised. For mkto_map*.c only.
  *
  * Whoever gave a write key is trusted. All others may not set the protected fields: those that
  * Marketo or sales keep (the list is in mkto_map_rule.c and in README), and `fields_protected`.
@@ -15,12 +16,17 @@
 
 /*
  * false: the delivery says why not. Filtered: "bot" (a browser's call without write key whose user
- * agent is a program), "events_deny", "events_allow". Rejected, and forbidden: "identify" (an
- * identify or group of one who may not say who somebody is).
+ * agent is a program), "events_deny", "events_allow".
  */
 bool mkto_map_rule_event(const struct mkto_event *event,
                          const struct mkto_subscription *subscription,
                          struct mkto_delivery *delivery);
+
+/* false: rejected, and forbidden: "identify" (an identify or group of one who may not say who
+ * somebody is). For the door. */
+bool mkto_map_rule_sender(const struct mkto_event *event,
+                          const struct mkto_subscription *subscription,
+                          struct mkto_delivery *delivery);
 
 /* Does any rule hold for the fields of this event? */
 bool mkto_map_rule_any(const struct mkto_event *event,

@@ -92,7 +92,7 @@ static void map_event(struct mkto_dispatch *dispatch, struct reading *reading,
 {
     struct mkto_delivery *delivery = &reading->delivery;
 
-    mkto_map(event, reading->channel->sub, reading->channel->sub->api, delivery, pool);
+    mkto_map_stored(event, reading->channel->sub, reading->channel->sub->api, delivery, pool);
     switch (delivery->kind) {
     case MKTO_DELIVERY_LEAD: place_lead(dispatch, reading, pool); break;
     case MKTO_DELIVERY_VISIT: place_visit(reading); break;

@@ -72,6 +72,19 @@ def test_an_allowed_page_may_track_and_not_identify(server):
     assert server.status()["intake"]["rejected_by"]["identify"] == 3
 
 
+def test_what_was_taken_is_sent(server, sandbox):
+    """`identify` is tightened while an identify waits for Marketo: it was promised, and later ones are not taken."""
+    allow = "https://app.example.net"
+    start(server, {"nginx": "marketo_allow_origin %s;" % allow, "httpd": "MarketoAllowOrigin %s\n" % allow}, identify="open", batch_wait="1m")
+    assert server.post("identify", TOM, PARTNER).status == 200
+    server.conf["marketo"].update(identify="trusted", batch_wait="0")
+    server.conf.write()
+    server.reload()
+    wait_until(lambda: server.post("identify", TOM, PARTNER).status == 403, what="the new rule")
+    wait_until(lambda: sandbox.lead("tom@example.com"), what="the lead")
+    assert server.status()["spool"]["dead"] == 0
+
+
 def test_a_forged_origin(server, sandbox):
     """A program writes the headers that it likes: only the site's own word, or a write key, binds it."""
     start(server, identify="trusted")

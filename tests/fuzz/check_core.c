@@ -239,6 +239,9 @@ void check_deliveries(const struct mkto_event *event, apr_pool_t *pool)
         struct mkto_delivery delivery;
         mkto_map(event, &check_subscription, apis[i], &delivery, pool);
         check_delivery(&delivery, pool);
+        mkto_map_stored(event, &check_subscription, apis[i], &delivery, pool);
+        HOLDS(!delivery.forbidden);
+        check_delivery(&delivery, pool);
     }
 }
 

@@ -91,6 +91,22 @@ static void random_surroundings(struct mkto_envelope *own)
     own->cookie = mkto_slice_str(PICK(cookies));
 }
 
+/* What is stored becomes the same, but that `identify` is not asked. */
+static void check_stored(const struct mkto_event *event, enum mkto_api api,
+                         const struct mkto_delivery *wanted)
+{
+    struct mkto_delivery delivery, open;
+    struct mkto_subscription other = subscription;
+    mkto_map_stored(event, &subscription, api, &delivery, pool);
+    assert_false(delivery.forbidden);
+    other.identify = MKTO_IDENTIFY_OPEN;
+    mkto_map(event, &other, api, &open, pool);
+    const struct mkto_delivery *same = wanted->forbidden ? &open : wanted;
+    assert_int_equal(delivery.kind, same->kind);
+    assert_string_equal(delivery.reason == NULL ? "" : delivery.reason,
+                        same->reason == NULL ? "" : same->reason);
+}
+
 static void test_door_and_dispatch_agree(void **unused)
 {
     (void)unused;
@@ -107,6 +123,7 @@ static void test_door_and_dispatch_agree(void **unused)
             const enum mkto_api api = draw(2) == 0 ? MKTO_API_SOAP : MKTO_API_REST;
             mkto_map(event, &subscription, api, &delivery, pool);
             check_agrees(event, api, &delivery);
+            check_stored(event, api, &delivery);
             kinds[delivery.kind]++;
             read++;
         }

@@ -14,6 +14,19 @@
 
 /* ---- who may say who somebody is ---- */
 
+/* What was taken once is sent, whatever `identify` has become. */
+static bool sends(enum mkto_call call, const char *json)
+{
+    struct mkto_event *event = NULL;
+    struct mkto_event_fault fault;
+    struct mkto_delivery delivery;
+    envelope.call = call;
+    envelope.body = mkto_slice_str(json);
+    assert_int_equal(mkto_event_read(&envelope, &event, &fault, pool), 0);
+    mkto_map_stored(event, &subscription, MKTO_API_REST, &delivery, pool);
+    return delivery.kind == MKTO_DELIVERY_LEAD;
+}
+
 static void test_identify(void **state)
 {
     static const struct {
@@ -48,6 +61,7 @@ static void test_identify(void **state)
         const char *wanted = rows[i].taken ? "" : "rejected identify";
         assert_string_equal(delivery_text(&lead), wanted);
         assert_int_equal(lead.forbidden, !rows[i].taken);
+        assert_true(sends(MKTO_CALL_IDENTIFY, "{" TOM "}}"));
         assert_string_equal(delivery_text(&group), rows[i].taken ? "company=Acme" : wanted);
         struct mkto_delivery page =
             map(MKTO_CALL_PAGE, MKTO_API_REST,
