@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -358,16 +359,28 @@ void marketo_link_call(struct marketo_link *link, const struct mkto_event_frame 
  * later reads the verdicts. When nobody comes, the flusher does, and makes the connection that was
  * not there.
  */
-static void leave_behind(struct marketo_link *link, uint64_t now)
+static void leave_behind(struct marketo_link *link, uint64_t now, const sigset_t *before)
 {
     send_now(link, now);
     link->unattended = true;
     flush_later(link, now);
     release(link);
+    if (!link->marketo->threaded) {
+        pthread_sigmask(SIG_SETMASK, before, NULL);
+    }
 }
 
-static void come_by(struct marketo_link *link, uint64_t now)
+/* A child without threads ends in a signal handler, in the middle of whatever it does: with the
+ * mutex held the flusher could send nothing any more. So the signal waits, for microseconds. */
+static void come_by(struct marketo_link *link, uint64_t now, sigset_t *before)
 {
+    if (!link->marketo->threaded) {
+        sigset_t ends;
+        sigemptyset(&ends);
+        sigaddset(&ends, SIGTERM);
+        sigaddset(&ends, SIGHUP);
+        pthread_sigmask(SIG_BLOCK, &ends, before);
+    }
     pthread_mutex_lock(&link->mutex);
     if (link->leader == NULL) {
         marketo_socket_turn(&link->socket, true, now);
@@ -378,17 +391,19 @@ void marketo_link_post(struct marketo_link *link, const struct mkto_event_frame 
                        const struct mkto_envelope *envelope)
 {
     const uint64_t now = marketo_now();
-    come_by(link, now);
+    sigset_t before;
+    come_by(link, now, &before);
     mkto_client_submit(link->socket.client, event, envelope, NULL, now); /* counts a refusal */
-    leave_behind(link, now);
+    leave_behind(link, now, &before);
 }
 
 void marketo_link_count(struct marketo_link *link, enum mkto_skip skip)
 {
     const uint64_t now = marketo_now();
-    come_by(link, now);
+    sigset_t before;
+    come_by(link, now, &before);
     mkto_client_count(link->socket.client, skip, now);
-    leave_behind(link, now);
+    leave_behind(link, now, &before);
 }
 
 /* Nobody is there to be told that a page view waits for a courier: the log is, once. */

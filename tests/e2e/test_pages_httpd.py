@@ -1,6 +1,10 @@
 """Page views of httpd: what only httpd has, and what its processes do with an event for which nobody waits."""
+import http.client
+import itertools
 import os
 import re
+import signal
+import threading
 import time
 
 import pytest
@@ -123,6 +127,38 @@ def test_graceful(server, fake):
     server.get("/page.html?last", PERSON)
     server.stop(graceful=True)
     assert len(fake.wait(6)) == 6
+
+
+def ask_until(server, ended, name):
+    for n in itertools.count():
+        try:
+            server.get("/page.html?%s-%d" % (name, n), PERSON)
+        except (OSError, http.client.HTTPException, AssertionError):
+            pass
+        if ended.is_set():
+            return
+
+
+@pytest.mark.parametrize("how", ["stop", "restart"])
+def test_the_end_comes_in_between(server, fake, how):
+    """SIGTERM ends a child in the middle of a request: Marketo gets every page that the access log knows."""
+    log, ended = os.path.join(server.directory, "pages.log"), threading.Event()
+    server.text["httpd"] += 'LogFormat "%%U%%q" pages\nCustomLog %s pages\n' % log
+    for turn in range(3):
+        server.start()
+        ended.clear()
+        people = [threading.Thread(target=ask_until, args=(server, ended, "%d-%d" % (turn, n))) for n in range(4)]
+        for person in people:
+            person.start()
+        wait_until(lambda: len(urls(fake)) > 50 * turn, what="page views")  # pylint: disable=cell-var-from-loop
+        if how == "restart":
+            os.kill(server.process.pid, signal.SIGHUP)
+            time.sleep(0.2)
+        server.stop()
+        ended.set()
+        for person in people:
+            person.join()
+    wait_until(lambda: set(server.read(log).split()) <= set(urls(fake)), what="what was logged")
 
 
 # ---- what is one page view, what is none ----
