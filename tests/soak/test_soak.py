@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from site_of_pages import PERSON, TOKEN
 from waiting import wait_until
 
 SECONDS = float(os.environ.get("MKTO_SOAK", "1200"))
@@ -24,6 +25,11 @@ PEOPLE = 500
 GROWTH = 1.10      # of the median of the last quarter against that of the second,
 SLACK = 4 << 20    # and what remembering message ids may take on top
 DESCRIPTORS = 4    # more at the end than in the second quarter
+
+TRACKED = {
+    "nginx": "marketo_track_pages on;\nmarketo_cookie refresh;\n",
+    "httpd": 'AddType text/html .html\n<Location "/">\nMarketoTrackPages On\nMarketoCookie refresh\n</Location>\n',
+}
 
 
 def calls(rng, number):
@@ -46,7 +52,7 @@ def calls(rng, number):
 
 class Users:
     def __init__(self, server):
-        self.server, self.wrong, self.done = server, {}, 0
+        self.server, self.wrong, self.done, self.seen = server, {}, 0, []
         self.stop = threading.Event()
         self.threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(THREADS)]
         for thread in self.threads:
@@ -64,7 +70,7 @@ class Users:
                     talk.close()
                     talk = None
                 if number % 10 == 0:
-                    assert self.server.get("/index.html").status == 200
+                    self.look_at("/index.html?view=%d-%d" % (seed, number))
             except OSError:  # a reload closes kept connections
                 talk, status = None, wanted
             except Exception as error:  # pylint: disable=broad-except
@@ -74,6 +80,12 @@ class Users:
             if status != wanted:
                 self.wrong[(call, status)] = self.wrong.get((call, status), 0) + 1
             self.done += 1
+
+    def look_at(self, path):
+        """A page, as a visitor's browser asks for it; the server itself reports the view."""
+        reply = self.server.get(path, PERSON)
+        assert reply.status == 200 and TOKEN in reply.headers["set-cookie"]
+        self.seen.append(path)
 
     def end(self):
         self.stop.set()
@@ -102,7 +114,8 @@ def quarters(samples):
 @pytest.mark.servers("nginx", "httpd-event")
 def test_soak(server, sandbox, capsys):
     sandbox.store.settings.update(rate_calls=10 ** 9, daily_calls=10 ** 9)
-    server.conf["marketo"].update(calls_per_20s=100, calls_per_day=1000000)
+    server.conf["marketo"].update(calls_per_20s=100, calls_per_day=1000000, rate="0")
+    server.text[server.family] += TRACKED[server.family]
     server.conf["courier"]["linger"] = "10s"  # the default: a reload of httpd leaves the courier alone for a moment
     server.start()
     wait_until(lambda: server.post("track", {"anonymousId": "v", "event": "first"}).status == 200, what="a courier")
@@ -120,7 +133,7 @@ def test_soak(server, sandbox, capsys):
     finally:
         users.end()
     wait_until(lambda: server.status()["spool"]["waiting"] == 0, timeout=120, every=0.2, what="all is delivered")
-    report = {"server": server.kind, "seconds": SECONDS, "calls": users.done, "reloads": reloads}
+    report = {"server": server.kind, "seconds": SECONDS, "calls": users.done, "views": len(users.seen), "reloads": reloads}
     for who, seen in samples.items():
         second, last = quarters([it for it in seen if it])
         for index, what in enumerate(("bytes", "descriptors")):
@@ -129,6 +142,8 @@ def test_soak(server, sandbox, capsys):
         print("\n" + json.dumps(report))
     assert server.couriers() == courier, "one courier, from the beginning to the end"
     assert not users.wrong, users.wrong
+    arrived = [one["page"].partition("example.com")[2] + "?" + one["query"] for one in sandbox.store.visits if one["query"].startswith("view=")]
+    assert len(arrived) == len(set(arrived)) and set(users.seen) <= set(arrived)
     for who in samples:
         before, after = report[who + " bytes"]
         assert after <= before * GROWTH + SLACK, "the memory of the %s grows: %s" % (who, report)
