@@ -88,7 +88,7 @@ def bars_table(bars):
 
 
 def events(row):
-    return "–" if "204" in row["case"] or "page" in row["case"] else "%.0f" % row["events"]
+    return "–" if "204" in row["case"] or row["case"].endswith("page") else "%.0f" % row["events"]
 
 
 def rates_table(rows):

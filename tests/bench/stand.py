@@ -44,6 +44,7 @@ rest_endpoint = http://127.0.0.1:9
 munchkin_endpoint = http://127.0.0.1:9
 rest_client_id = bench
 rest_client_secret_file = {dir}/secret
+rate = 0
 [spool]
 path = {dir}/spool
 max_size = 20G
