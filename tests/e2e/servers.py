@@ -106,6 +106,17 @@ def processes_of(directory):
     return [pid for pid in found if pid != os.getpid()]
 
 
+def files_of(pid):
+    """What the descriptors of a process stand for, but for what everybody may hold."""
+    found = set()
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            found.add(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+        except OSError:
+            pass
+    return {name for name in found if name != "/dev/null" and not name.startswith("anon_inode:")}
+
+
 class Location:
     def __init__(self, prefix, subscription, ack, timeout, max_body, text):
         self.prefix, self.subscription, self.ack, self.timeout, self.max_body = prefix, subscription, ack, timeout, max_body

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from fake_courier import Answer, FakeCourier
+from servers import files_of
 from waiting import wait_until
 
 pytestmark = pytest.mark.servers("httpd-event", "httpd-worker", "httpd-prefork")
@@ -44,17 +45,6 @@ def gone(pid):
     return state(pid)[0] in (None, "Z")
 
 
-def files(pid):
-    """What the descriptors of a process stand for, but for /dev/null."""
-    found = set()
-    for fd in os.listdir("/proc/%d/fd" % pid):
-        try:
-            found.add(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
-        except OSError:
-            pass
-    return found - {"/dev/null"}
-
-
 def unix_sockets():
     with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
         return {"socket:[%s]" % line.split()[6] for line in file.readlines()[1:]}
@@ -62,7 +52,7 @@ def unix_sockets():
 
 def presence_holder(server):
     """Before the first event, the child with a unix socket is the one that watches over the courier."""
-    holders = [pid for pid in children(server) if not gone(pid) and files(pid) & unix_sockets()]
+    holders = [pid for pid in children(server) if not gone(pid) and files_of(pid) & unix_sockets()]
     return holders[0] if holders else None
 
 
@@ -251,7 +241,7 @@ def test_courier_keeps_nothing_of_the_server(server):
     assert server.post("track", EVENT).status == 200
     wait_until(lambda: not zombies(server))
     for pid in [server.process.pid, *children(server)]:
-        shared = {name for name in files(courier) & files(pid) if not name.startswith("anon_inode:")}
+        shared = files_of(courier) & files_of(pid)
         assert not shared, shared
     assert state(courier)[1] == 1, "it is nobody's child"
     assert os.getpgid(courier) != os.getpgid(server.process.pid)

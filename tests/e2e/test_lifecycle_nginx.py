@@ -12,7 +12,7 @@ import pytest
 from fake_courier import Answer, Delay, FakeCourier
 from nginx_conf import amend
 from nginx_daemon import Daemon, gone, start_daemon, stat, upgrade, workers
-from servers import processes_of
+from servers import files_of, processes_of
 from waiting import wait_until
 from wire import EVENTS, PRESENCE
 
@@ -23,14 +23,7 @@ WAITING = 6  # requests that wait for a verdict while something happens
 # ---- helpers ----
 
 def sockets(pid):
-    """The sockets that a process holds."""
-    names = set()
-    for fd in os.listdir("/proc/%d/fd" % pid):
-        try:
-            names.add(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
-        except OSError:
-            pass
-    return {name for name in names if name.startswith("socket:")}
+    return {name for name in files_of(pid) if name.startswith("socket:")}
 
 
 class Waiters:

@@ -11,22 +11,12 @@ import pytest
 from load import Load, arrived
 from nginx_conf import amend
 from nginx_daemon import Daemon, gone, launch, upgrade
+from servers import files_of
 from waiting import wait_until
 
 PEOPLE = 8
 NOISE = (r"MKTO03\d\d", r"MKTO0106 no answer from the courier", r"MKTO01(08|30) ")
 LEAVING = {"quit": signal.SIGQUIT, "graceful-stop": signal.SIGWINCH, "stop": signal.SIGTERM}
-
-
-def files(pid):
-    """What the descriptors of a process stand for, but for what everybody may hold."""
-    found = set()
-    for fd in os.listdir("/proc/%d/fd" % pid):
-        try:
-            found.add(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
-        except OSError:
-            pass
-    return {name for name in found if name != "/dev/null" and not name.startswith("anon_inode:")}
 
 
 # ---- what is out ----
@@ -112,7 +102,7 @@ def begin(server, sandbox, what):
 
 def shared_files(server):
     servers = [] if server.process is None else [server.process.pid, *server.children()]
-    return [files(pid) & files(courier) for pid in servers for courier in server.couriers()]
+    return [files_of(pid) & files_of(courier) for pid in servers for courier in server.couriers()]
 
 
 def go_through(server, sandbox, outage, what):
