@@ -1,4 +1,5 @@
 """A site whose pages load marketo.js, and what a sandbox Marketo heard of it."""
+import json
 import os
 
 from waiting import wait_until
@@ -53,6 +54,23 @@ SNIPPET = """<script>
 })();
 </script>"""
 
+# As Google Tag Manager puts a Custom HTML tag into a page, once it is loaded: each script of it becomes a new element, which has text
+# and address of the old one, and none of its other attributes.
+TAG_MANAGER = """<script>
+window.addEventListener('load', function () {
+  var held = document.createElement('div');
+  held.innerHTML = %s;
+  Array.from(held.childNodes).forEach(function (node) {
+    var script = document.createElement('script');
+    if (node.nodeName !== 'SCRIPT') { document.body.appendChild(node); return; }
+    script.async = false;
+    script.text = node.text;
+    if (node.hasAttribute('src')) { script.src = node.getAttribute('src'); }
+    document.body.appendChild(script);
+  });
+});
+</script>"""
+
 # Stands for Munchkin: records its calls, and sets the visitor's cookie as Munchkin does.
 MUNCHKIN = """
 window.calls = [];
@@ -76,6 +94,10 @@ def plain(attributes=""):
 def snippet(calls="analytics.page();", options=""):
     """The published snippet with one line changed; `options` is the second argument of its load()."""
     return SNIPPET % (options and ", " + options, calls)
+
+
+def tag_manager(tag):
+    return TAG_MANAGER % json.dumps(tag).replace("</", "<\\/")
 
 
 def page_text(head=None, body="", title="Shop"):

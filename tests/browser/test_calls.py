@@ -1,13 +1,12 @@
 """The surface of the classic analytics.js: argument forms, what a message holds, who the visitor is, and where that is kept."""
-import os
 import re
 
 import pytest
 
+import readme
 from site_pages import plain, snippet
 from waiting import wait_until
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 SILENT = plain('data-page="off"')
 
@@ -240,8 +239,7 @@ def test_snippet_options(stand, context):
 
 
 def test_stubs_of_the_readme(stand, context):
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-        head = re.search(r"```html\n(.*?)```", file.read(), re.S).group(1)
+    head = readme.block("html", "!function (w, n)")
     page = context.page(stand.page("/shop", head=head, body="<script>analytics.track('a').identify('u1');</script>"))
     assert [m["type"] for m in stand.heard(3)] == ["page", "track", "identify"]
     assert said_of(stand, page, "analytics.track('b')")[0]["userId"] == "u1"

@@ -222,19 +222,3 @@ def test_a_host_that_may_not(site, context):
     wait_until(lambda: any("CORS" in line for line in page.said()), what="a refusal")
     assert site.visits == [] and site.people == []
     site.meet_courier()
-
-
-def test_tag_that_the_server_puts_in(site, context):
-    """README's recipes for pages that nobody edits: sub_filter and mod_substitute."""
-    tag = '<script async src="/mkto/marketo.js"></script></head>'
-    site.server.text["nginx"] += """        location / { sub_filter_once on; sub_filter '</head>' '%s'; }\n""" % tag
-    site.server.text["httpd"] += """<Location "/">
-        RequestHeader unset Accept-Encoding
-        AddOutputFilterByType SUBSTITUTE text/html
-        Substitute 's|</head>|%s|ni'
-    </Location>\n""" % tag
-    site.server.modules += ["headers", "filter", "substitute"]
-    url = site.page(head="")
-    site.start()
-    context.page(url)
-    assert site.visited(1) == [("http://127.0.0.1/shop.html", "")]

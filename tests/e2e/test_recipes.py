@@ -1,11 +1,15 @@
 """
 The recipes of build/recipes, as they are but for ports, paths and the addresses of Marketo: what a visitor does arrives as README says.
+And the blocks of README itself.
 """
 import http.server
 import os
+import re
 import threading
 
 import pytest
+
+import readme
 from http_talk import Talk
 from nginx_conf import amend
 from servers import free_port
@@ -14,6 +18,8 @@ from waiting import wait_until
 RECIPES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build", "recipes")
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 COOKIE = "_mkto_trk=id:561-HYG-937&token:_mch-example.com-1374552656411-90718"
+
+LANGUAGES = {"nginx": "nginx", "httpd": "apache"}
 
 pytestmark = pytest.mark.servers("nginx", "httpd-event")
 
@@ -159,3 +165,50 @@ def test_first_party_munchkin(server, sandbox, upstream):
     assert not any("secret" in str(headers) for _, headers in upstream.seen), "the site's cookies stay at the site"
     assert "set-cookie" in site.page(Cookie=COOKIE).headers
     assert not sandbox.store.visits
+
+
+def test_every_recipe_is_tested():
+    here = globals()
+    for family in ("nginx", "httpd"):
+        names = {name[:-len(".conf")] for name in os.listdir(os.path.join(RECIPES, family))}
+        assert names == {"reverse-proxy", "static-site", "single-page-app", "behind-cdn", "two-brands", "first-party-munchkin"}
+        assert all("test_" + name.replace("-", "_") in here for name in names)
+        assert all(readme.mentions("| `%s.conf` |" % name) for name in names)
+
+
+# ---- README's own blocks ----
+
+def test_blocks_of_readme():
+    """What is tested is all that there is: installation, the tag that the server puts in (tests/browser), page views."""
+    for language in LANGUAGES.values():
+        assert ["marketo_config" in it.lower() or "MarketoConfig" in it or "</head>" in it or re.search("track_?pages", it, re.I) is not None
+                for it in readme.blocks(language)] == [True] * 3
+
+
+def test_installation(server, sandbox):
+    """The lines that load the module and name marketo.conf are as those of the harness; the location is README's own."""
+    text = readme.block(LANGUAGES[server.family], "external")
+    if server.family == "nginx":
+        amend(server, "location ^~ /mkto/ { marketo;", "location /unused/ {")
+        text = re.search(r"location .*}\n", text).group(0)
+    else:
+        amend(server, "<Location \"/mkto/\">", "<Location \"/unused/\">")
+        text = re.search(r"<Location .*</Location>\n", text, re.S).group(0)
+    server.location()
+    server.text[server.family] = text
+    server.start()
+    assert server.post("track", {"event": "E", "userId": "u"}).status == 200
+    wait_until(lambda: sandbox.store.visits, what="the visit")
+
+
+def test_page_views(server, sandbox, upstream):
+    server.modules += ["proxy", "proxy_http"]
+    app = "http://127.0.0.1:%d" % upstream.server_port
+    server.text["nginx"] = readme.block("nginx", "marketo_track_pages on").replace("http://app", app)
+    server.text["httpd"] = readme.block("apache", "MarketoTrackPages On") + 'ProxyPass "/" "%s/"\n' % app
+    server.start()
+    for path in ("/pricing", "/contact"):
+        reply = server.get(path, {"Host": "www.example.com", "User-Agent": AGENT, "Accept": "text/html"})
+        assert reply.body == b"<title>App</title>" and "_mkto_trk=" in reply.headers["set-cookie"]
+    wait_until(lambda: len(sandbox.store.visits) >= 2, what="two visits")
+    assert sorted(visit["page"] for visit in sandbox.store.visits) == ["http://www.example.com/contact", "http://www.example.com/pricing"]
