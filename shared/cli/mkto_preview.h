@@ -3,7 +3,7 @@
  * requests as they would go over the wire.
  *
  *   {"kind":"lead","api":"soap","key":{"email":"…","cookie":"…"},"fields":{"FirstName":"…"}}
- *   {"kind":"visit","url":"https://…/webevents/visitWebPage?…","headers":{…}}
+ *   {"kind":"visit","url":"https://…/webevents/visitWebPage?…","headers":{…}}  or /clickLink?…
  *   {"kind":"rejected","reason":"no_email","detail":"…"}
  *   {"kind":"filtered","reason":"integrations"}
  *   {"kind":"request","method":"POST","url":"…","headers":{…},"body":"…"}      with wire and json

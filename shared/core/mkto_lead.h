@@ -44,9 +44,11 @@ struct mkto_visit {
     const char *hash;     /* "#faq" or ""; page only */
     const char *referrer; /* "" when none */
     const char *name;     /* _mchCn of an api visit, or NULL */
-    bool api; /* false: as a page load records itself; true: as munchkinFunction('visitWebPage')
-                 does */
-    int64_t at_ms;          /* _mchNc */
+    bool api;             /* false: as a page load or a click records itself; true: as
+                             munchkinFunction('visitWebPage') or ('clickLink') does */
+    const char *href; /* where the link leads that was clicked; page: as in the address, api: raw.
+                         Path and query are the page's then, of either kind. NULL: not a click */
+    int64_t at_ms;    /* _mchNc */
     const char *user_agent; /* request headers that go along; NULL when absent */
     const char *accept_language;
     const char *dnt;

@@ -27,8 +27,11 @@
  * context.page.url, else the Referer of a browser's call, else properties.path (context.page.path,
  * "/") on the base host; of a screen: properties.url, else "/screen/Name-With-Dashes" on the base
  * host. track -> a visit of "/event/Name-With-Dashes" on the host of context.page.url, of the
- * Referer, or the base host. The base host is `host` of the subscription, else the domain of the
- * visitor's own token, else the Host of the request. alias -> counted only.
+ * Referer, or the base host; with integrations.Marketo.clickLink (an http, https, mailto or tel
+ * URL, or a path) a click on that link in the page instead: by URL as a click in a page is
+ * recorded, by path as munchkinFunction('clickLink') records one. Whatever else stands there counts
+ * as nothing. The base host is `host` of the subscription, else the domain of the visitor's own
+ * token, else the Host of the request. alias -> counted only.
  */
 #ifndef MKTO_MAP_H
 #define MKTO_MAP_H

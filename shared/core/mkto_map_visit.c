@@ -3,6 +3,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
+#include <strings.h>
 
 #include "mkto_event_time.h"
 #include "mkto_map_address.h"
@@ -10,6 +11,7 @@
 #include "mkto_munchkin.h"
 #include "mkto_net.h"
 
+#define CLICK_OPTION "clickLink"
 #define EVENT_PREFIX "/event/"
 #define SCREEN_PREFIX "/screen"
 #define ADDR_MAX 45 /* bytes of the longest text form of an IPv6 address */
@@ -132,6 +134,32 @@ static bool find_track(const struct visit *visit, struct mkto_map_address *addre
 {
     return parse(visit, string_of(page_of(visit->event), "url"), address) ||
            parse_referer(visit, address) || use_base(visit, address);
+}
+
+/* ---- clicks ---- */
+
+static bool starts_with(struct mkto_slice text, const char *word)
+{
+    size_t len = strlen(word);
+    return text.len >= len && strncasecmp(text.data, word, len) == 0;
+}
+
+/* Where a link of a page can lead: a path, or what stands in an anchor's href as a browser gives
+ * it. Munchkin records the two without a host since its version 162. */
+static bool is_link(struct mkto_slice href)
+{
+    struct mkto_map_address address;
+    return starts_with(href, "/") || starts_with(href, "mailto:") || starts_with(href, "tel:") ||
+           (starts_with(href, "http") && mkto_map_address_parse(href, NULL, &address));
+}
+
+/* The link that a track says was clicked; absent: it is no click. What is no link counts as
+ * nothing, as a marketoCookie does that is none. */
+static struct mkto_slice clicked(const struct mkto_event *event)
+{
+    struct mkto_slice href =
+        string_of(mkto_json_find(event->integrations, "Marketo"), CLICK_OPTION);
+    return is_link(href) ? href : MKTO_SLICE_NONE;
 }
 
 /* ---- paths of our own ---- */
@@ -346,9 +374,15 @@ void mkto_map_visit_track(const struct mkto_event *event,
         return;
     }
     write_down(&visit, &address, &delivery->visit, pool);
+    delivery->visit.referrer = copy(string_of(page_of(event), "referrer"), pool);
+    struct mkto_slice href = clicked(event);
+    if (href.len > 0) {
+        delivery->visit.href = copy(href, pool);
+        delivery->visit.api = href.data[0] == '/'; /* an anchor's own href is never a mere path */
+        return;
+    }
     delivery->visit.path = track_path(event->name, pool);
     delivery->visit.query = params(event->properties, pool);
     delivery->visit.hash = "";
     delivery->visit.api = true;
-    delivery->visit.referrer = copy(string_of(page_of(event), "referrer"), pool);
 }

@@ -10,6 +10,7 @@ enum cut {
     CUT_REFERRER,
     CUT_QUERY,
     CUT_HASH,
+    CUT_LINK,
     CUT_PATH,
     CUT_OTHER,
     CUT_ORDER,
@@ -28,6 +29,7 @@ enum { PARAMS_MAX = 18 };
 struct params {
     struct param at[PARAMS_MAX];
     size_t count;
+    bool open; /* an '&' stands behind the last, too */
 };
 
 /* The characters that encodeURIComponent leaves alone. */
@@ -202,10 +204,16 @@ static struct mkto_slice mail_token(const char *query, apr_pool_t *pool)
     return MKTO_SLICE_NONE;
 }
 
+static bool is_click(const struct mkto_visit *visit)
+{
+    return visit->href != NULL;
+}
+
 static struct mkto_slice visit_mail_token(const struct mkto_visit *visit, apr_pool_t *pool)
 {
     /* The query of an api visit is its parameters, not the page's. */
-    struct mkto_slice token = visit->api ? MKTO_SLICE_NONE : mail_token(visit->query, pool);
+    struct mkto_slice token =
+        visit->api && !is_click(visit) ? MKTO_SLICE_NONE : mail_token(visit->query, pool);
     const char *referrer = visit->referrer == NULL ? NULL : strchr(visit->referrer, '?');
 
     if (token.data == NULL && referrer != NULL) {
@@ -224,11 +232,29 @@ static const char *page_path(const struct mkto_visit *visit)
     return visit->path == NULL || *visit->path == '\0' ? "/" : visit->path;
 }
 
+/* A click by API names its link twice; a real one recodes it as it does the page's path. */
+static void add_link(struct params *params, const struct mkto_visit *visit, apr_pool_t *pool)
+{
+    struct mkto_slice href = mkto_slice_str(visit->href);
+
+    if (visit->api) {
+        const char *encoded = mkto_munchkin_encode(href, pool);
+        add(params, "_mchLr", encoded, CUT_LINK);
+        add(params, "_mchHr", encoded, CUT_LINK);
+    } else {
+        add(params, "_mchHr", mkto_munchkin_recode(href, pool), CUT_LINK);
+    }
+}
+
 /* What comes before the part that all requests share. */
 static void add_head(struct params *params, const struct mkto_visit *visit, apr_pool_t *pool)
 {
     add(params, "_mchNc", apr_psprintf(pool, "%" APR_INT64_T_FMT, (apr_int64_t)visit->at_ms),
         CUT_NEVER);
+    if (is_click(visit)) {
+        add_link(params, visit, pool);
+        return;
+    }
     if (!visit->api) {
         add_text(params, "_mchCn", or_empty(visit->name), CUT_OTHER, pool);
         return;
@@ -258,9 +284,12 @@ static void add_page(struct params *params, const char *munchkin_id, const struc
     if (visit->workspace != NULL) {
         add_text(params, "_mchWs", visit->workspace, CUT_OTHER, pool);
     }
+    if (is_click(visit)) {
+        add_text(params, "_mchCn", or_empty(visit->name), CUT_OTHER, pool);
+    }
     add_text(params, "_mchHo", or_empty(visit->host), CUT_OTHER, pool);
     add_text(params, "_mchPo", or_empty(visit->port), CUT_OTHER, pool);
-    if (!visit->api || visit->path == NULL) {
+    if (!visit->api || is_click(visit) || visit->path == NULL) {
         add_recoded(params, "_mchRu", page_path(visit), CUT_PATH, pool);
     }
     add_text(params, "_mchPc", visit->scheme == NULL ? "https:" : visit->scheme, CUT_OTHER, pool);
@@ -274,8 +303,13 @@ static void add_page(struct params *params, const char *munchkin_id, const struc
     add(params, "_mchEcid", "", CUT_NEVER);
 }
 
+/* A click has an empty tail: its request ends in the '&' before it. */
 static void add_tail(struct params *params, const struct mkto_visit *visit, apr_pool_t *pool)
 {
+    if (is_click(visit)) {
+        params->open = true;
+        return;
+    }
     if (!visit->api) {
         add_recoded(params, "_mchHa", or_empty(visit->hash), CUT_HASH, pool);
     }
@@ -316,7 +350,25 @@ static size_t params_size(const struct params *params)
     for (size_t i = 0; i < params->count; i++) {
         size += strlen(params->at[i].name) + 1 + params->at[i].len + 1;
     }
-    return size - 1; /* no '&' after the last */
+    return params->open ? size : size - 1;
+}
+
+/* Takes at least `over` bytes away from a value, and as much from its copy, if it has one. */
+static void shorten(struct params *params, const struct param *param, size_t over)
+{
+    const char *value = param->value;
+    size_t copies = 0;
+
+    for (size_t i = 0; i < params->count; i++) {
+        copies += params->at[i].value == value;
+    }
+    size_t off = (over + copies - 1) / copies;
+    size_t len = whole_start(value, off < param->len ? param->len - off : 0);
+    for (size_t i = 0; i < params->count; i++) {
+        if (params->at[i].value == value) {
+            params->at[i].len = len;
+        }
+    }
 }
 
 static void cut_to(struct params *params, size_t max)
@@ -324,13 +376,11 @@ static void cut_to(struct params *params, size_t max)
     for (enum cut cut = 0; cut < CUT_ORDER; cut++) {
         for (size_t i = 0; i < params->count; i++) {
             size_t size = params_size(params);
-            struct param *param = &params->at[i];
             if (size <= max) {
                 return;
             }
-            if (param->cut == cut) {
-                size_t over = size - max;
-                param->len = whole_start(param->value, over < param->len ? param->len - over : 0);
+            if (params->at[i].cut == cut) {
+                shorten(params, &params->at[i], size - max);
             }
         }
     }
@@ -351,7 +401,7 @@ static const char *url_of(const char *base, const struct params *params, apr_poo
         len += name + 1 + param->len;
         url[len++] = '&';
     }
-    url[len - 1] = '\0';
+    url[params->open ? len : len - 1] = '\0';
     return url;
 }
 
@@ -416,7 +466,8 @@ void mkto_munchkin_visit(const struct mkto_subscription *subscription,
 {
     struct params params = {.count = 0};
     const char *base =
-        apr_pstrcat(pool, subscription->munchkin_endpoint, "/webevents/visitWebPage?", NULL);
+        apr_pstrcat(pool, subscription->munchkin_endpoint,
+                    is_click(visit) ? "/webevents/clickLink?" : "/webevents/visitWebPage?", NULL);
 
     add_head(&params, visit, pool);
     add_page(&params, subscription->munchkin_id, visit, pool);

@@ -1,5 +1,5 @@
 /*
- * mkto_munchkin: the visitWebPage request of Munchkin 164, byte for byte (contract
+ * mkto_munchkin: the visitWebPage and clickLink requests of Munchkin 164, byte for byte (contract
  * munchkin-and-rest A3; golden URLs there).
  */
 #ifndef MKTO_MUNCHKIN_H
@@ -13,12 +13,13 @@
 
 #define MKTO_MUNCHKIN_VERSION "164"
 #define MKTO_MUNCHKIN_URL_MAX                                                                      \
-    8192 /* bytes; referrer, query, hash, path, then the rest are cut to stay within it, each at a \
-            whole character */
+    8192 /* bytes; referrer, query, hash, link, path, then the rest are cut to stay within it,     \
+            each at a whole character; both copies of a link stay alike */
 #define MKTO_MUNCHKIN_HEADER_MAX 2048 /* bytes of a header's value; a longer one is cut */
 
 /*
- * POST without a body, as sendBeacon does. mkt_tok is found in the page's query, else in the
+ * POST without a body, as sendBeacon does: clickLink when the visit has an href, else visitWebPage.
+ * mkt_tok is found in the page's query, else in the
  * referrer's. Header values are cleaned of control characters, X-Forwarded-For is an address or
  * left out.
  */

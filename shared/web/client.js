@@ -1,5 +1,5 @@
 /* The `analytics` object: the surface of the classic analytics.js. */
-import { tracker } from './elements.js';
+import { clicks, tracker } from './elements.js';
 import { emitter } from './emitter.js';
 import { aliasForm, isObject, pageForm, trackForm, whoForm } from './forms.js';
 import { group, renew, user, uuid } from './identity.js';
@@ -36,13 +36,12 @@ export function createClient(base) {
 
     function contextOf(options) {
         const context = { page: page || pageOf(), library: { name: 'marketo.js', version: VERSION } };
-        Object.keys(options).forEach((name) => {
-            if (name !== 'context' && name !== 'integrations' && !TOP_LEVEL.includes(name)) {
-                context[name] = options[name]; // the oldest form: the options are the context
-            }
+        Object.keys(options).filter((name) => !TOP_LEVEL.includes(name)).forEach((name) => {
+            context[name] = options[name]; // the oldest form: the options are the context
         });
-        const own = options.context || {};
-        return Object.assign(context, own, { page: Object.assign(context.page, own.page) });
+        delete context.context;
+        delete context.integrations;
+        return Object.assign(context, options.context, { page: Object.assign(context.page, (options.context || {}).page) });
     }
 
     function send(type, fields, given, fn) {
@@ -59,12 +58,11 @@ export function createClient(base) {
             (munchkin || outbox).add(copyOf(message)); // what it holds may change after the call
             log(type);
         } catch (_) {
-            warn(`a ${type} could not be written as JSON and was not sent`);
+            warn(`a ${type} is no JSON and was not sent`);
         }
         if (fn) {
             setTimeout(fn, timeout);
         }
-        return analytics;
     }
 
     function view(type, form) {
@@ -81,7 +79,7 @@ export function createClient(base) {
         track(...given) {
             const { event, properties, options, fn } = trackForm(given);
             if (!event) {
-                warn('track needs the name of an event');
+                warn('track needs a name');
                 return analytics;
             }
             send('track', { event: String(event), properties }, options, fn);
@@ -150,12 +148,15 @@ export function createClient(base) {
             debugging = debugging || !!settings.debug;
             const root = new URL((settings.endpoint || base).replace(/\/?$/, '/'), location.href).href;
             renew();
-            outbox = createOutbox({ url: root + 'v1/batch', writeKey: key, warn, log });
-            const id = settings.munchkinId || (/-/.test(settings.munchkin) && settings.munchkin);
-            if (settings.munchkin && id) {
-                munchkin = createMunchkin({ id, source: settings.munchkinSrc, hashUrl: root + 'hash', outbox, warn });
-            } else if (settings.munchkin) {
+            outbox = createOutbox(root + 'v1/batch', key, warn, log);
+            const id = settings.munchkin && (settings.munchkinId || settings.munchkin);
+            if (/-/.test(id)) {
+                munchkin = createMunchkin(id, settings.munchkinSrc, root + 'hash', outbox, warn);
+            } else if (id) {
                 warn('munchkin needs munchkinId');
+            }
+            if (settings.clicks) {
+                clicks(analytics, flush);
             }
             early.splice(0).forEach(analytics.repeat);
             return analytics.emit('initialize', settings, options).emit('ready');

@@ -1,6 +1,6 @@
 /*
- * trackLink and trackForm. The visitor's click is not held up for it, as the classic library does: the request outlives the page
- * (fetch keepalive), and what it could not bring is sent by the next one.
+ * trackLink, trackForm and the option `clicks`. The visitor's click is not held up for it, as the classic library does: the request
+ * outlives the page (fetch keepalive), and what it could not bring is sent by the next one.
  */
 function elementsOf(given) {
     if (!given) {
@@ -30,4 +30,28 @@ export function tracker(analytics, flush, type) {
         });
         return analytics;
     };
+}
+
+const FILE = /\.(pdf|docx?|xlsx?|pptx?|txt|csv|zip|gz|rar|7z|exe|mp[34]|mov|avi)$/i;
+const LINK = /^(https?|mailto|tel):/;
+const TEXT_MAX = 200; // characters of a link's text
+
+/* To another host, to a file, to somebody's mailbox or telephone: no page of ours will tell of it. */
+const leadsAway = (link) => link.host !== location.host || link.hasAttribute('download') || FILE.test(link.pathname);
+
+/*
+ * Heard before a listener of the page can keep it from us; auxclick is the middle button, and the right one, which opens nothing.
+ * Munchkin records clicks by itself once it is there.
+ */
+export function clicks(analytics, flush) {
+    const hear = (event) => {
+        const link = event.composedPath().find((node) => LINK.test(node.href));
+        if (link && event.button < 2 && leadsAway(link) && !window.MunchkinTracker) {
+            const { href } = link;
+            const text = link.textContent.trim().slice(0, TEXT_MAX);
+            analytics.track('Clicked Link', { href, text }, { integrations: { Marketo: { clickLink: href } } });
+            flush();
+        }
+    };
+    ['click', 'auxclick'].forEach((type) => addEventListener(type, hear, true));
 }

@@ -1,12 +1,8 @@
 /* The argument forms of the classic calls. Each function returns an object with what was given. */
 
-export function isObject(value) {
-    return !!value && typeof value === 'object';
-}
+export const isObject = (value) => !!value && typeof value === 'object';
 
-function objectOf(value) {
-    return isObject(value) ? value : {};
-}
+export const objectOf = (value) => (isObject(value) ? value : {});
 
 /* Takes a trailing callback off, wherever it stands. */
 function cut(given) {

@@ -1,4 +1,4 @@
-/*! marketo.js, Apache-2.0 */
+/*! Apache-2.0 */
 /*
  * The browser client: `analytics` for pages of a site whose web server has the marketo module. Loaded by the standard snippet, or
  * by a plain <script src="/mkto/marketo.js">; README, "The browser client", has both.
@@ -15,7 +15,7 @@ const found = window[name]; // also an element whose id that is
 const stubs = Array.isArray(found) ? found : null;
 
 function value(text) {
-    return text === 'false' || text === 'off' ? false : text === 'true' || text === '' ? true : text;
+    return !/^(false|off)$/.test(text) && (text || true);
 }
 
 function settings() {

@@ -1,22 +1,25 @@
 /*
  * Option `munchkin`: page and track are recorded by Munchkin in the page, identify by its associateLead and by the server. What
- * Munchkin has recorded goes to the server marked as bundled, and the server counts it no second time.
+ * Munchkin has recorded goes to the server marked as bundled, and the server counts it no second time. Clicks go to the server
+ * only: those that Munchkin is there for it records by itself, and elements.js lets them be.
  *
  * Until Munchkin is there, messages wait; where it is blocked, or does not come, or the page goes before it came, the server
  * records them as it does without this option.
  */
+import { isObject } from './forms.js';
+
 const SOURCE = 'https://munchkin.marketo.net/munchkin.js';
 const PATIENCE = 10000; // ms for its script and the one that this one loads
 const LOOK = 50; // ms between two looks for the latter
-const RESERVED = ['address', 'company', 'email', 'firstName', 'lastName', 'industry', 'phone'];
-const PLACE = { City: 'city', Country: 'country', PostalCode: 'postalCode', State: 'state' };
+const PLACE = ['city', 'country', 'postalCode', 'state'];
 
 /* ---- what Munchkin is told ---- */
 
-/* The integrations rules of the server: a real boolean for all, the exact name for one. */
+/* The integrations rules of the server: a real boolean for all, the exact name for one. A click is the server's. */
 function isWanted({ integrations }) {
-    const all = Object.keys(integrations).find((name) => /^all$/i.test(name));
-    return 'Marketo' in integrations ? integrations.Marketo !== false : integrations[all] !== false;
+    const own = 'Marketo' in integrations ? 'Marketo' : Object.keys(integrations).find((name) => /^all$/i.test(name));
+    const { clickLink } = integrations[own] || {};
+    return integrations[own] !== false && !clickLink;
 }
 
 function pageVisit({ properties }) {
@@ -24,9 +27,7 @@ function pageVisit({ properties }) {
     return { url: properties.url, params: query ? query[1] : '' };
 }
 
-function text(value) {
-    return encodeURIComponent(value && typeof value === 'object' ? JSON.stringify(value) : value);
-}
+const text = (value) => encodeURIComponent(isObject(value) ? JSON.stringify(value) : value);
 
 function trackVisit({ event, properties }) {
     const params = Object.keys(properties).filter((key) => properties[key] != null)
@@ -40,13 +41,12 @@ function look(traits, name) {
     return traits[Object.keys(traits).find((key) => bare(key) === bare(name) && traits[key] != null)];
 }
 
-function trimmed(value) {
-    return typeof value === 'string' ? value.trim() : value;
-}
+const trimmed = (value) => (typeof value === 'string' ? value.trim() : value);
 
-export function emailOf({ userId, traits }) {
-    return look(traits, 'email') || (/.+@.+\..+/.test(userId) ? userId : undefined);
-}
+export const emailOf = ({ userId, traits }) => look(traits, 'email') || (/.+@.+\..+/.test(userId) ? userId : undefined);
+
+/* postalCode -> PostalCode */
+const pascal = (name) => name[0].toUpperCase() + name.slice(1);
 
 /* The reserved traits under Marketo's names; all others as they are. */
 export function leadOf(message) {
@@ -54,23 +54,23 @@ export function leadOf(message) {
     const lead = Object.assign({}, traits, userId && { id: userId, userId });
     const words = /^(\S+)\s*(.*)$/.exec(trimmed(look(traits, 'name')) || '') || [];
     const given = {
+        address: look(traits, 'address'),
+        company: look(traits, 'company'),
         email: emailOf(message),
         firstName: trimmed(look(traits, 'firstName')) || words[1],
         lastName: trimmed(look(traits, 'lastName')) || words[2] || undefined,
+        industry: look(traits, 'industry'),
         phone: look(traits, 'phone') || [].concat(look(traits, 'phones'))[0],
     };
-    RESERVED.forEach((name) => {
-        const value = name in given ? given[name] : look(traits, name);
-        if (value != null) {
-            delete lead[name];
-            lead[name[0].toUpperCase() + name.slice(1)] = value;
-        }
+    Object.keys(given).filter((name) => given[name] != null).forEach((name) => {
+        delete lead[name];
+        lead[pascal(name)] = given[name];
     });
     const { Address } = lead;
-    if (Address && typeof Address === 'object') {
+    if (isObject(Address)) {
         delete lead.Address;
-        Object.keys(PLACE).forEach((name) => {
-            lead[name] = Address[PLACE[name]];
+        PLACE.forEach((name) => {
+            lead[pascal(name)] = Address[name];
         });
     }
     Object.keys(lead).forEach((name) => lead[name] == null && delete lead[name]);
@@ -83,7 +83,7 @@ function tell(what, value, hash) {
     window.Munchkin.munchkinFunction(what, value, hash);
 }
 
-export function createMunchkin({ id, source, hashUrl, outbox, warn }) {
+export function createMunchkin(id, source, hashUrl, outbox, warn) {
     let held = []; // null once it is settled who records
     let present = false;
     let first = location.href; // of the visit that Munchkin.init records; the first page() there is that visit
@@ -96,7 +96,7 @@ export function createMunchkin({ id, source, hashUrl, outbox, warn }) {
             return;
         }
         hashes[email] = hashes[email] || fetch(hashUrl, {
-            method: 'POST', body: JSON.stringify({ email }), headers: { 'Content-Type': 'application/json', 'X-Marketo-Hash': '1' },
+            method: 'POST', body: JSON.stringify({ email }), headers: { 'X-Marketo-Hash': '1' },
         }).then((reply) => (reply.ok ? reply.json() : { none: reply.status === 404 })).catch(() => ({}));
         hashes[email].then(({ hash, none }) => {
             if (hash) {
@@ -109,13 +109,14 @@ export function createMunchkin({ id, source, hashUrl, outbox, warn }) {
 
     function record({ message, initial }) {
         if (present && isWanted(message)) {
-            if (message.type === 'identify') {
-                associate(message);
-            } else if (message.type === 'page' || message.type === 'track') {
+            const visit = { page: pageVisit, track: trackVisit }[message.type];
+            if (visit) {
                 message._metadata = { bundled: ['Marketo'], unbundled: [] };
                 if (!initial) {
-                    tell('visitWebPage', message.type === 'page' ? pageVisit(message) : trackVisit(message));
+                    tell('visitWebPage', visit(message));
                 }
+            } else if (message.type === 'identify') {
+                associate(message);
             }
         }
         outbox.add(message);
@@ -131,7 +132,7 @@ export function createMunchkin({ id, source, hashUrl, outbox, warn }) {
     }
 
     function awaitTracker() {
-        if (held && window.MunchkinTracker) {
+        if (window.MunchkinTracker) {
             settle(true);
         } else if (held) {
             setTimeout(awaitTracker, LOOK);
@@ -140,11 +141,10 @@ export function createMunchkin({ id, source, hashUrl, outbox, warn }) {
 
     function load() {
         const script = document.createElement('script');
-        script.async = true;
         script.src = source || SOURCE;
         script.onerror = () => {
-            warn('Munchkin is not there; the server records');
-            settle(false);
+            warn('no Munchkin; the server records');
+            settle();
         };
         script.onload = () => {
             if (held && window.Munchkin) {
@@ -156,17 +156,18 @@ export function createMunchkin({ id, source, hashUrl, outbox, warn }) {
     }
 
     load();
-    setTimeout(settle, PATIENCE, false);
-    outbox.beforeLeave = () => settle(false);
+    setTimeout(settle, PATIENCE);
+    outbox.gone = settle;
 
     return {
         add(message) {
-            const initial = message.type === 'page' && first === location.href;
-            first = message.type === 'page' ? null : first;
+            const page = message.type === 'page';
+            const call = { message, initial: page && first === location.href };
+            first = page ? null : first;
             if (held) {
-                held.push({ message, initial });
+                held.push(call);
             } else {
-                record({ message, initial });
+                record(call);
             }
         },
     };

@@ -22,24 +22,18 @@ const SETTLE = 5000; // ms that the next page gives to what this one was sending
 const BEAT = 15000; // ms between two looks at the lists
 const ALONE = 45000; // ms without a sign of its page after which a list is taken over
 
-function bytes(text) {
-    return new Blob([text]).size;
-}
+const bytes = (text) => new Blob([text]).size;
 
-function mayRetry(status) {
-    return status === 0 || status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
-}
+const mayRetry = (status) => status === 0 || status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
 
-function backoff(tries) {
-    return Math.min(BACKOFF * 2 ** (tries - 1), BACKOFF_MAX);
-}
+const backoff = (tries) => Math.min(BACKOFF * 2 ** (tries - 1), BACKOFF_MAX);
 
-export function createOutbox({ url, writeKey, warn, log }) {
+export function createOutbox(url, writeKey, warn, log) {
     const key = PREFIX + uuid();
-    const it = { add, flush, beforeLeave: () => {} }; // beforeLeave is for those that hold messages back
+    const it = { add, flush, gone: () => {} }; // gone is for those that hold messages back
     const lasting = 'keepalive' in Request.prototype;
     let busy = false;
-    let gone = false; // the page, if only into the browser's cache of pages
+    let left = false; // the page, if only into the browser's cache of pages
     let pause = 0; // nothing is sent until then: what fails now would fail for what is behind it, too
     let told = false; // the server asked for that
     let timer;
@@ -87,30 +81,26 @@ export function createOutbox({ url, writeKey, warn, log }) {
         });
     }
 
+    /* Without a Content-Type of its own a text goes as text/plain, which other hosts take unasked. */
     function request(items) {
         const abort = new AbortController();
-        const limit = setTimeout(() => abort.abort(), TIMEOUT);
+        setTimeout(() => abort.abort(), TIMEOUT); // of what has been answered, this changes nothing
         const text = body(items);
         return fetch(url, {
             method: 'POST', body: text, keepalive: bytes(text) <= BODY_MAX, credentials: 'include', signal: abort.signal,
-            headers: { 'Content-Type': 'text/plain' },
         }).then((reply) => reply.text().then((answer) => (
-            { status: reply.status, after: +reply.headers.get('Retry-After'), refused: (parse(answer) || {}).rejected })))
-            .catch(() => ({ status: 0 }))
-            .then((reply) => {
-                clearTimeout(limit);
-                return reply;
-            });
+            { status: reply.status, after: +reply.headers.get('Retry-After'), rejected: (parse(answer) || {}).rejected })))
+            .catch(() => ({ status: 0 }));
     }
 
-    function settle(sent, { status, after, refused }) {
+    function settle(sent, { status, after, rejected }) {
         const now = Date.now();
         const ids = sent.map((item) => item.m.messageId);
         const wait = after > 0 ? Math.min(after, RETRY_AFTER_MAX) * 1000 : 0;
         const spread = 0.9 + Math.random() / 5; // the same for all of them: they keep their order
         const later = (tries) => now + (wait || backoff(tries) * spread);
-        let lost = refused && status < 300 ? refused.length : 0;
-        if (gone && !status) {
+        let lost = rejected && status < 300 ? rejected.length : 0;
+        if (left && !status) {
             return; // cut off with the page; leave() has said what happens next
         }
         log(`${sent.length} sent: ${status || 'no answer'}`);
@@ -122,19 +112,19 @@ export function createOutbox({ url, writeKey, warn, log }) {
             const keep = mayRetry(status) && item.t < TRIES_MAX;
             lost += !keep && (status < 200 || status > 299);
             return keep;
-        }), gone ? 0 : now);
+        }), left ? 0 : now);
         if (mayRetry(status)) {
             pause = later(Math.min(...sent.map((item) => item.t)));
             told = wait > 0;
         }
         if (lost) {
-            warn(`${lost} events were not taken: ${status || 'no answer'}`);
+            warn(`${lost} not taken: ${status || 'no answer'}`);
         }
     }
 
     function flush() {
         clearTimeout(timer);
-        if (busy || gone || navigator.onLine === false) {
+        if (busy || left || !navigator.onLine) {
             return;
         }
         const now = Date.now();
@@ -161,10 +151,10 @@ export function createOutbox({ url, writeKey, warn, log }) {
 
     /* The page goes: what waits is handed to the browser, and the list to the next page. Nobody will hear how either ended. */
     function leave() {
-        it.beforeLeave();
+        it.gone();
         const now = Date.now();
         const items = load().q;
-        gone = true;
+        left = true;
         const flying = (item) => item.t > 0 && busy && !isDue(item, now);
         const rest = fitting(items.filter((item) => isDue(item, now) || (!lasting && flying(item))));
         if (rest.length && pause <= now && navigator.sendBeacon) {
@@ -179,10 +169,8 @@ export function createOutbox({ url, writeKey, warn, log }) {
     }
 
     function come() {
-        if (gone) {
-            gone = false;
-            flush();
-        }
+        left = false;
+        flush();
     }
 
     function beat() {
@@ -200,7 +188,7 @@ export function createOutbox({ url, writeKey, warn, log }) {
             warn(`a ${message.type} is over ${EVENT_MAX} bytes and was not sent`);
             return;
         }
-        save(load().q.concat({ m: JSON.parse(text), t: 0, n: 0 }), Date.now());
+        save(load().q.concat({ m: message, t: 0, n: 0 }), Date.now());
         clearTimeout(timer);
         timer = setTimeout(flush); // calls of one moment go together
     }

@@ -1,4 +1,5 @@
 /* What is told about the page: path, referrer, search, title, url. */
+import { attempt } from './storage.js';
 
 /* The address at the time of the call, as the snippet's stubs keep it ("bpc", buffered page context). */
 export function here() {
@@ -9,22 +10,12 @@ export function here() {
     };
 }
 
-export function isBuffered(value) {
-    return !!value && value.__t === 'bpc';
-}
-
-function canonicalUrl(href, base) {
-    try {
-        return href ? new URL(href, base) : null;
-    } catch (_) {
-        return null;
-    }
-}
+export const isBuffered = (value) => !!value && value.__t === 'bpc';
 
 /* The canonical link stands for the address; the query is the address's own unless the link has one. */
 export function pageOf(buffered) {
     const at = buffered || here();
-    const canonical = canonicalUrl(at.c, at.u);
+    const canonical = at.c && attempt(() => new URL(at.c, at.u));
     const url = canonical ? canonical.href + (canonical.search ? '' : at.s) : at.u.replace(/#.*/, '');
     return { path: canonical ? canonical.pathname : at.p, referrer: at.r, search: at.s, title: at.t, url };
 }

@@ -3,21 +3,21 @@
  * site's top domain) and again in localStorage (JSON); traits are in localStorage only. analytics.js 1.x wrote JSON into cookies,
  * too, so that both are read. Where the browser forbids either, the page's memory takes its place.
  */
+import { objectOf } from './forms.js';
+
 const YEAR = 31536000; // seconds
 const memory = {};
 let domain;
 
-function attempt(action) {
+export function attempt(action) {
     try {
         return action();
     } catch (_) {
-        return undefined; // forbidden, or full
+        return undefined; // forbidden, full, or malformed
     }
 }
 
-export function parse(text) {
-    return attempt(() => JSON.parse(text));
-}
+export const parse = (text) => attempt(() => JSON.parse(text));
 
 export const local = {
     get(key) {
@@ -67,13 +67,9 @@ function topDomain() {
 }
 
 /* JSON text of a string, or plain text; null for none. */
-function plain(text) {
-    return !text || text === 'null' ? null : text[0] === '"' ? parse(text) || text : text;
-}
+const plain = (text) => (!text || text === 'null' ? null : text[0] === '"' ? parse(text) || text : text);
 
-export function readId(name) {
-    return plain(attempt(() => cookie(name)) || local.get(name));
-}
+export const readId = (name) => plain(attempt(() => cookie(name)) || local.get(name));
 
 export function writeId(name, value) {
     attempt(() => {
@@ -83,10 +79,7 @@ export function writeId(name, value) {
     writeObject(name, value);
 }
 
-export function readObject(name) {
-    const value = parse(local.get(name));
-    return value && typeof value === 'object' ? value : {};
-}
+export const readObject = (name) => objectOf(parse(local.get(name)));
 
 /* null removes it. */
 export function writeObject(name, value) {

@@ -287,7 +287,7 @@ def test_nonsense(stand, page):
     one, two, three = said_of(stand, page, "analytics.track('a', 'text')", "analytics.identify('u1', 7)", "analytics.page('a', 'b', 'c')")
     assert (one["properties"], two["traits"], three["name"]) == ({}, {}, "b")
     page.run("void (analytics.track(), analytics.push(['nothing']), analytics.ready())")
-    assert page.said() == ["warning: marketo.js: track needs the name of an event"]
+    assert page.said() == ["warning: marketo.js: track needs a name"]
 
 
 def test_included_twice(stand, context):

@@ -110,7 +110,7 @@ def test_blocked(stand, context):
     """The server records where Munchkin is not to be had."""
     page = open_page(stand, context, "analytics.page(); analytics.track('a');", OPTIONS.replace("/munchkin.js", "/blocked.js"))
     assert [(m["type"], m.get("_metadata")) for m in stand.heard(2)] == [("page", None), ("track", None)]
-    assert "warning: marketo.js: Munchkin is not there; the server records" in page.said()
+    assert "warning: marketo.js: no Munchkin; the server records" in page.said()
 
 
 def test_page_goes_before_munchkin_is_there(stand, context):
@@ -119,6 +119,31 @@ def test_page_goes_before_munchkin_is_there(stand, context):
     assert not stand.bodies
     page.goto(stand.url + "/next.html")
     assert [(m["type"], m.get("_metadata")) for m in stand.heard(2)] == [("page", None), ("track", None)]
+
+
+AWAY = '<a id="away" href="https://other.test/">Elsewhere</a>'
+CLICKS = OPTIONS.replace("{", "{clicks: true, ")
+PRESS = "void (document.getElementById('away').addEventListener('click', event => event.preventDefault()), away.click())"
+
+
+def test_clicks_are_munchkins_own(stand, context):
+    page = context.page(stand.page("/shop", head=snippet("", CLICKS), body=AWAY))
+    page.until("window.MunchkinTracker")
+    page.run(PRESS)
+    page.run("void analytics.track('Last')")
+    assert [call[0] for call in calls_of(page, 2)] == ["init", "visitWebPage"]
+    assert [m["event"] for m in stand.heard(1)] == ["Last"]
+
+
+def test_clicks_before_munchkin_is_there(stand, context):
+    """Munchkin has not seen it, so the server records it."""
+    before = "<script>window.munchkinDelay = 1500;</script>"
+    page = context.page(stand.page("/shop", head=before + snippet("", CLICKS), body=AWAY))
+    page.until("window.calls")
+    page.run(PRESS)
+    page.run("void analytics.track('Last')")
+    assert [(m["event"], m.get("_metadata")) for m in stand.heard(2)] == [("Clicked Link", None), ("Last", BUNDLED)]
+    assert [call[1]["url"] for call in calls_of(page, 2)[1:]] == ["/event/Last"]
 
 
 def test_plain_script_with_attributes(stand, context):

@@ -66,7 +66,7 @@ def test_not_sent_again(stand, page, status):
     stand.heard(1, event="b")
     assert len(stand.bodies) == 2
     lines = [line for line in page.said() if "marketo.js" in line]
-    assert lines == ["warning: marketo.js: 1 events were not taken: %d" % status]
+    assert lines == ["warning: marketo.js: 1 not taken: %d" % status]
     assert not any("ada" in line for line in page.said())
 
 
@@ -76,7 +76,7 @@ def test_refused_one_by_one(stand, page):
     page.run("void analytics.track('a').track('b')")
     stand.heard(2)
     page.until(LISTS + ".length === 0")
-    assert page.said() == ["warning: marketo.js: 1 events were not taken: 200"]
+    assert page.said() == ["warning: marketo.js: 1 not taken: 200"]
 
 
 def test_ten_tries(stand, page):
@@ -88,7 +88,7 @@ def test_ten_tries(stand, page):
     item = page.run(WAITING)[0]
     assert (item["m"]["event"], item["t"]) == ("more", 9)
     assert 230 < (item["n"] - page.run("Date.now()")) / 1000 < 282.2  # 2 to the 8th, give or take a tenth
-    assert "warning: marketo.js: 1 events were not taken: 503" in page.said()
+    assert "warning: marketo.js: 1 not taken: 503" in page.said()
 
 
 def test_offline_then_online(stand, context, page):
@@ -143,7 +143,7 @@ def test_largest_event(stand, page):
 def test_what_is_no_json(stand, page):
     page.run("void (window.ring = {}, ring.ring = ring, analytics.track('ring', ring).track('after'))")
     stand.heard(1, event="after")
-    assert page.said() == ["warning: marketo.js: a track could not be written as JSON and was not sent"]
+    assert page.said() == ["warning: marketo.js: a track is no JSON and was not sent"]
 
 
 def test_page_goes_at_once(stand, page):

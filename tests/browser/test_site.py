@@ -79,6 +79,25 @@ def test_link_and_form(site, context):
         ("http://127.0.0.1/event/Followed", "to=%2Fnext.html"), ("http://127.0.0.1/event/Sent", "form=1")]
 
 
+def test_clicks(site, context):
+    """Links that lead away are clicks in Marketo; no navigation waits for them, and none is lost by it."""
+    away = "http://other.test:%d/next.html?a=%%20b" % site.server.port
+    url = site.page(head=plain("data-clicks"), body='<a id="away" href="%s"><b>Elsewhere</b></a><a id="file" href="/next.html" download>List</a>' % away)
+    site.start()
+    page = context.page(url)
+    page.click("#link")
+    page.at("/next.html")
+    page.goto(url)
+    page.click("#file")
+    page.click("#away")
+    page.at("/next.html?a=%20b")
+    visits = sorted((visit["page"], visit["link"] or "") for visit in site.visited(4) and site.sandbox.store.visits)
+    shop = "http://127.0.0.1/shop.html"
+    assert visits == [(shop, ""), (shop, ""), (shop, site.url + "/next.html"), (shop, away.replace("%20", " "))]
+    assert {visit["form"] for visit in site.sandbox.store.visits} == {"page", "click"}
+    assert len(site.tokens) == 1
+
+
 def test_offline_then_online(site, context):
     url = site.page()
     site.start()

@@ -176,6 +176,15 @@ def test_what_a_browser_may_do(conf):
         "kind": "filtered", "reason": "bot", "detail": "the user agent is no person's browser"}
 
 
+def test_click(conf):
+    click = dict(TRACK, integrations={"Marketo": {"clickLink": "https://other.example/a"}})
+    for api in ("rest", "soap"):
+        visit = map_one(conf, click, "--api", api)
+        assert visit["kind"] == "visit" and "/webevents/clickLink?" in visit["url"]
+        assert "&_mchHr=https%3A%2F%2Fother.example%2Fa&" in visit["url"]
+    assert map_one(conf, dict(click, integrations={"Marketo": {"clickLink": "nonsense"}})) == map_one(conf, TRACK)
+
+
 def test_subscriptions(tmp_path):
     conf = Conf(tmp_path, "[marketo brand-b]", "munchkin_id = AAA-BBB-CCC", "rest_client_id = b",
                 "rest_client_secret_file = /nowhere")

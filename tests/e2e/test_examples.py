@@ -127,6 +127,29 @@ def test_track(server, sandbox, api):
     assert sandbox.store.violations == []
 
 
+CLICKS = {  # the page, the link, how the request begins; golden URLs HAR-k6b and G5 but for the time
+    "click": ("https://k6.io/", "https://grafana.com/docs/k6/latest", "_mchHr=https%3A%2F%2Fgrafana.com%2Fdocs%2Fk6%2Flatest"),
+    "api-click": ("https://www.example.com/pricing?a=b", "/Football/Team/Seahawks",
+                  "_mchLr=%2FFootball%2FTeam%2FSeahawks&_mchHr=%2FFootball%2FTeam%2FSeahawks"),
+}
+
+
+@pytest.mark.parametrize("form", CLICKS)
+def test_click(server, sandbox, api, form):
+    """A track that says which link was clicked is a click on it, in the page that it was sent from."""
+    page, link, head = CLICKS[form]
+    event = {"userId": "u", "event": "Clicked Link", "properties": {"href": "x"}, "integrations": {"Marketo": {"clickLink": link}},
+             "context": {"page": {"url": page}}}
+    cookie = "_mkto_trk=id:561-HYG-937&token:_mch-k6.io-bf2d5c251532b11a405661707033a82"
+    assert server.post("track", event, {"Cookie": cookie}).status == 200
+    host, path = page.split("?")[0].split("/")[2:]
+    assert re.fullmatch(
+        r"/webevents/clickLink\?_mchNc=\d{13}&%s&_mchId=561-HYG-937&_mchTk=_mch-k6\.io-bf2d5c251532b11a405661707033a82&_mchCn="
+        r"&_mchHo=%s&_mchPo=&_mchRu=%%2F%s&_mchPc=https%%3A&_mchVr=164&_mchEcid=&" % (head, re.escape(host), path), visit_target(sandbox))
+    assert [(visit["form"], visit["link"]) for visit in sandbox.store.visits] == [(form, link)]
+    assert sandbox.store.violations == []
+
+
 def test_page(server, sandbox, api):
     """A page call records what Munchkin records for that page (golden URL G1)."""
     event = {"userId": "u", "properties": {

@@ -155,6 +155,18 @@ static void check_text(const char *url, const char *name, const char *text, apr_
     HOLDS_FOR(strcmp(text, value) == 0 || strlen(url) > MKTO_MUNCHKIN_URL_MAX - 12, name);
 }
 
+static void check_link(const char *url, const struct mkto_visit *visit, apr_pool_t *pool)
+{
+    const char *link = check_parameter(url, "_mchHr", pool);
+    const char *again = check_parameter(url, "_mchLr", pool);
+
+    HOLDS(link != NULL && url[strlen(url) - 1] == '&');
+    HOLDS(visit->api ? again != NULL && strcmp(again, link) == 0 : again == NULL);
+    if (visit->api) {
+        check_text(url, "_mchHr", visit->href, pool);
+    }
+}
+
 void check_visit(const struct mkto_visit *visit, apr_pool_t *pool)
 {
     struct mkto_http_request request;
@@ -166,6 +178,10 @@ void check_visit(const struct mkto_visit *visit, apr_pool_t *pool)
     HOLDS(strcmp(check_parameter(request.url, "_mchId", pool), "561-HYG-937") == 0);
     check_text(request.url, "_mchTk", visit->token == NULL ? "" : visit->token, pool);
     check_text(request.url, "_mchHo", visit->host == NULL ? "" : visit->host, pool);
+    if (visit->href != NULL) {
+        check_link(request.url, visit, pool);
+        return;
+    }
     if (visit->api && visit->path != NULL) {
         check_text(request.url, "_mchRu", visit->path, pool);
     }

@@ -1,6 +1,7 @@
 /*
- * fuzz_visit: the Munchkin request of any visit. Input: lines "page" or "api", host, port, path,
- * query, hash, referrer, name, token, user agent, address. The texts that go in come out again.
+ * fuzz_visit: the Munchkin request of any visit. Input: lines "page", "api", "click" or "api
+ * click", host, port, path, query, hash, referrer, name, token, user agent, address, link of a
+ * click. The texts that go in come out again.
  */
 #include "check_core.h"
 
@@ -39,7 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0) {
         check_encoding(rest, pool);
     }
-    visit.api = mkto_slice_is(check_line(&rest), "api");
+    const struct mkto_slice kind = check_line(&rest);
+    const bool api_click = mkto_slice_is(kind, "api click");
+    visit.api = api_click || mkto_slice_is(kind, "api");
     visit.host = next(&rest, pool);
     visit.port = next(&rest, pool);
     visit.path = next(&rest, pool);
@@ -50,6 +53,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     visit.token = next(&rest, pool);
     visit.user_agent = next(&rest, pool);
     visit.remote_addr = next(&rest, pool);
+    if (api_click || mkto_slice_is(kind, "click")) {
+        visit.href = next(&rest, pool);
+    }
     check_visit(&visit, pool);
     check_pool_end(pool);
     return 0;

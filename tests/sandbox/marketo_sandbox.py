@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         if path.startswith("/soap/mktows/"):
             return "soap", soap.operation(body)
         if path.startswith("/webevents/"):
-            return "munchkin", "visit" if path == "/webevents/visitWebPage" else None
+            return "munchkin", {"visitWebPage": "visit", "clickLink": "click"}.get(path[len("/webevents/"):])
         return None, None
 
     def _answer(self, api, path, query, body, rule, call):
@@ -128,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
         elif call["op"] is None:
             status, kind, answer = 404, "text/plain", b"no such event"
         else:
-            status, kind, answer = munchkin.handle(store, self.command, query, self.headers, body)
+            status, kind, answer = munchkin.handle(store, call["op"], self.command, query, self.headers, body)
         call["status"], call["answer"] = status, answer.decode("utf-8", "replace")
         time.sleep(rule.get("hang_s", 0))
         if rule.get("drop") == "after" or self._client_left():

@@ -2,11 +2,14 @@
 import re
 from urllib.parse import unquote
 
-# Parameter order of the two forms of a visit; those in brackets may be absent.
+# Parameter order of the two forms of a visit, and of those of a click; those in brackets may be absent.
 _HEAD = "_mchId _mchTk [mkt_tok] [_mchWs] _mchHo _mchPo"
 _TAIL = "_mchPc _mchVr [aip] [_mchEs] [_mchEcid]"
 PAGE_ORDER = ("_mchNc _mchCn %s _mchRu %s _mchHa _mchRe _mchQp" % (_HEAD, _TAIL)).split()
 API_ORDER = ("_mchNc _mchRu [_mchQp] [_mchCn] %s %s _mchRe" % (_HEAD, _TAIL)).split()
+CLICK_ORDER = ("_mchNc _mchHr %s _mchRu %s" % (_HEAD.replace("_mchHo", "_mchCn _mchHo"), _TAIL)).split()
+API_CLICK_ORDER = [CLICK_ORDER[0], "_mchLr", *CLICK_ORDER[1:]]
+FORMS = {"visit": {"page": PAGE_ORDER, "api": API_ORDER}, "click": {"click": CLICK_ORDER, "api-click": API_CLICK_ORDER}}
 _ESCAPED = re.compile(r"^(?:[A-Za-z0-9\-_.!~*'()]|%[0-9A-F]{2})*$")
 _TOKEN = re.compile(r"^_mch-[A-Za-z0-9.\-]+-(?:[0-9]{10,}-[0-9]{5}|[0-9a-f]{4,32})$")
 
@@ -27,9 +30,13 @@ def _in_order(names, order):
     return position == len(names)
 
 
-def parse(query):
-    """The parameters of a visit in order, decoded once. Raises Refused."""
+def parse(op, query):
+    """The parameters of a visit or click in order, decoded once, and its form. Raises Refused."""
     pairs = []
+    if op == "click":
+        if not query.endswith("&"):
+            raise Refused("a click's parameters end in '&'")
+        query = query[:-1]
     for part in query.split("&"):
         name, equals, value = part.partition("=")
         if not equals:
@@ -43,9 +50,10 @@ def parse(query):
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names):
         raise Refused("a parameter is repeated")
-    if not _in_order(names, PAGE_ORDER) and not _in_order(names, API_ORDER):
-        raise Refused("parameters are not those of a visit, in their order: %s" % " ".join(names))
-    return dict(pairs), ("page" if "_mchHa" in names else "api")
+    for form, order in FORMS[op].items():
+        if _in_order(names, order):
+            return dict(pairs), form
+    raise Refused("parameters are not those of a %s, in their order: %s" % (op, " ".join(names)))
 
 
 def check(parameters, munchkin_id):
@@ -67,24 +75,33 @@ def check(parameters, munchkin_id):
         raise Refused("_mchRu is no path")
 
 
-def handle(store, method, query, headers, body):
-    """One visit. Returns (status, content type, body, op)."""
+def check_link(parameters):
+    if not re.match(r"/|https?://[^/]|mailto:|tel:", parameters["_mchHr"], re.I):
+        raise Refused("_mchHr is no link")
+    if parameters.get("_mchLr", parameters["_mchHr"]) != parameters["_mchHr"]:
+        raise Refused("_mchLr is not _mchHr")
+
+
+def handle(store, op, method, query, headers, body):
+    """One visit or click. Returns (status, content type, body, op)."""
     try:
         if method not in ("GET", "POST"):
             raise Refused("method %s" % method)
         if body:
             raise Refused("a visit has no body")
-        parameters, form = parse(query)
+        parameters, form = parse(op, query)
         check(parameters, store.settings["munchkin_id"])
+        if op == "click":
+            check_link(parameters)
     except Refused as refused:
-        store.violation("visit refused: %s" % refused)
+        store.violation("%s refused: %s" % (op, refused))
         return 400, "text/plain", str(refused).encode()
     with store.lock:
         token = parameters["_mchTk"]
         visit = {
             "token": token, "form": form, "lead": store.cookies.get(token), "parameters": parameters,
             "page": parameters["_mchPc"] + "//" + parameters["_mchHo"] + parameters["_mchRu"],
-            "query": parameters.get("_mchQp", ""), "url": query,
+            "query": parameters.get("_mchQp", ""), "url": query, "link": parameters.get("_mchHr"),
             "headers": {k.lower(): v for k, v in headers.items()},
         }
         store.visits.append(visit)

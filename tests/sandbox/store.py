@@ -58,7 +58,7 @@ class Store:
             self.leads = {}         # id -> {"id", "fields": {REST name: value}, "created_by", "syncs", "synced_at", "foreign_id"}
             self._by_email = {}     # lower-case e-mail -> id of the first lead that has it
             self.cookies = {}       # token -> lead id
-            self.visits = []        # one dict each: token, page, parameters, headers, lead
+            self.visits = []        # one dict each: token, page, parameters, headers, lead; link: of a click on that page
             self.calls = []         # every request with its answer, in order of arrival
             self.deeds = []         # what each call changed, in order: {"call", "lead", "fields"}, {"call", "token", "lead"}, {"call", "visit"}
             self.violations = []    # what no careful client does, although it was answered
@@ -207,7 +207,7 @@ class Store:
         """
         Appends failure rules. Each is a dict; the first that matches a call is used:
           api     "rest" | "identity" | "soap" | "munchkin" (required)
-          op      "sync", "associate", "describe", "token", "syncLead", "syncMultipleLeads", "visit" … (any when left out)
+          op      "sync", "associate", "describe", "token", "syncLead", "syncMultipleLeads", "visit", "click" … (any when left out)
           match   text that must occur in the body or the URL (any when left out)
           skip    how many matching calls go by first (0)
           times   how often it applies (1); 0: until the script is cleared

@@ -206,6 +206,28 @@ def test_munchkin_refuses(sandbox, old, new):
     assert not sandbox.store.visits and sandbox.store.violations
 
 
+CLICK = ("/webevents/clickLink?_mchNc=1700000000000&_mchHr=https%3A%2F%2Fother.org%2F&_mchId=561-HYG-937"
+         "&_mchTk=_mch-example.com-1374552656411-90718&_mchCn=&_mchHo=www.example.com&_mchPo=&_mchRu=%2Fpricing&_mchPc=https%3A"
+         "&_mchVr=164&_mchEcid=&")
+API_CLICK = CLICK.replace("_mchHr=", "_mchLr=https%3A%2F%2Fother.org%2F&_mchHr=")
+
+
+def test_clicks(sandbox):
+    assert call(sandbox, "POST", CLICK) == (200, "OK") and call(sandbox, "POST", API_CLICK) == (200, "OK")
+    assert [(v["form"], v["page"], v["link"]) for v in sandbox.store.visits] == [
+        (form, "https://www.example.com/pricing", "https://other.org/") for form in ("click", "api-click")]
+
+
+@pytest.mark.parametrize("old, new", [
+    ("_mchEcid=&", "_mchEcid="), ("_mchCn=&", ""), ("_mchHr=https%3A%2F%2Fother.org%2F&", ""), ("https%3A%2F%2Fother.org%2F", ""),
+    ("https%3A%2F%2Fother.org", "https%3A"), ("_mchHr=https", "_mchHr=http"), ("&_mchEcid=&", "&_mchEcid=&_mchHa=&"),
+    ("clickLink", "visitWebPage"),
+])
+def test_clicks_that_are_refused(sandbox, old, new):
+    assert call(sandbox, "POST", API_CLICK.replace(old, new, 1))[0] == 400
+    assert not sandbox.store.visits and sandbox.store.violations
+
+
 def test_script(sandbox):
     rules = [{"api": "rest", "op": "sync", "code": 606, "skip": 1}, {"api": "munchkin", "http": 503, "times": 2}]
     assert call(sandbox, "POST", "/sandbox/script", json.dumps(rules))[0] == 200

@@ -90,13 +90,14 @@ static const char *fields_text(const struct mkto_delivery *delivery)
     return delivery->dropped == 0 ? text : apr_psprintf(pool, "%s-%u", text, delivery->dropped);
 }
 
-/* "https://host:port/path?query#hash" as taken apart, '<' referrer when there is one. */
+/* "https://host:port/path?query#hash" as taken apart, '<' referrer and '>' link when there are. */
 static const char *visit_text(const struct mkto_visit *visit)
 {
-    return apr_psprintf(pool, "%s%s//%s%s%s%s?%s%s%s%s", visit->api ? "api " : "", visit->scheme,
-                        visit->host, visit->port[0] == '\0' ? "" : ":", visit->port, visit->path,
-                        visit->query, visit->hash, visit->referrer[0] == '\0' ? "" : "<",
-                        visit->referrer);
+    return apr_psprintf(pool, "%s%s//%s%s%s%s?%s%s%s%s%s%s", visit->api ? "api " : "",
+                        visit->scheme, visit->host, visit->port[0] == '\0' ? "" : ":", visit->port,
+                        visit->path, visit->query, visit->hash,
+                        visit->referrer[0] == '\0' ? "" : "<", visit->referrer,
+                        visit->href == NULL ? "" : ">", visit->href == NULL ? "" : visit->href);
 }
 
 static const char *delivery_text(const struct mkto_delivery *delivery)

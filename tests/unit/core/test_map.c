@@ -340,6 +340,51 @@ static void test_track(void **state)
     maps(MKTO_CALL_TRACK, MKTO_API_REST, "{\"userId\":\"u\",\"event\":\"e\"}", "rejected no_page");
 }
 
+#define LINK(value) "\"integrations\":{\"Marketo\":{\"clickLink\":" value "}}"
+
+static void test_click(void **state)
+{
+    (void)state;
+    subscription.host = "www.example.com";
+    /* clang-format off */
+    const struct row rows[] = {
+        {LINK("\"https://other.org/a?b#c\""), "https://www.example.com/?>https://other.org/a?b#c"},
+        {LINK("\"HTTP://other.org\""), "https://www.example.com/?>HTTP://other.org"},
+        {LINK("\"mailto:a@b.org\""), "https://www.example.com/?>mailto:a@b.org"},
+        {LINK("\"tel:+43\""), "https://www.example.com/?>tel:+43"},
+        {LINK("\"/files/x.pdf\""), "api https://www.example.com/?>/files/x.pdf"},
+        {LINK("\"/x\"") ",\"properties\":{\"href\":\"y\",\"a\":1}", "api https://www.example.com/?>/x"},
+        {LINK("\"https://o.org/\"") ",\"context\":{\"page\":{\"url\":\"http://c.org:81/p%20q?r#h\",\"referrer\":\"https://r.org/\"}}",
+         "http://c.org:81/p%20q?r#h<https://r.org/>https://o.org/"},
+        /* What is no link counts as nothing. */
+        {LINK("\"javascript:void(0)\""), "api https://www.example.com/event/Clicked-Link?"},
+        {LINK("\"ftp://other.org/\""), "api https://www.example.com/event/Clicked-Link?"},
+        {LINK("\"https://\""), "api https://www.example.com/event/Clicked-Link?"},
+        {LINK("\"http:other\""), "api https://www.example.com/event/Clicked-Link?"},
+        {LINK("\"other.html\""), "api https://www.example.com/event/Clicked-Link?"},
+        {LINK("\"\""), "api https://www.example.com/event/Clicked-Link?"},
+        {LINK("null"), "api https://www.example.com/event/Clicked-Link?"},
+        {LINK("true"), "api https://www.example.com/event/Clicked-Link?"},
+        {LINK("5"), "api https://www.example.com/event/Clicked-Link?"},
+        {LINK("{\"href\":\"/x\"}"), "api https://www.example.com/event/Clicked-Link?"},
+        {"\"integrations\":{\"Marketo\":true}", "api https://www.example.com/event/Clicked-Link?"},
+        {"\"integrations\":{\"clickLink\":\"/x\"}", "api https://www.example.com/event/Clicked-Link?"},
+        {"\"integrations\":{\"Marketo\":false}", "filtered integrations"},
+    };
+    /* clang-format on */
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *body =
+            apr_psprintf(pool, "{\"userId\":\"u\",\"event\":\"Clicked Link\",%s}", rows[i].members);
+        maps(MKTO_CALL_TRACK, MKTO_API_REST, body, rows[i].wanted);
+        maps(MKTO_CALL_TRACK, MKTO_API_SOAP, body, rows[i].wanted);
+    }
+    maps(MKTO_CALL_PAGE, MKTO_API_REST, "{\"userId\":\"u\"," LINK("\"/x\"") "}",
+         "https://www.example.com/?"); /* only a track is a click */
+    subscription.host = NULL;
+    maps(MKTO_CALL_TRACK, MKTO_API_REST,
+         "{\"userId\":\"u\",\"event\":\"e\"," LINK("\"https://x.org/\"") "}", "rejected no_page");
+}
+
 /* ---- whose, and with which headers ---- */
 
 static void test_token(void **state)
@@ -408,7 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_integrations), TEST(test_bundled), TEST(test_address), TEST(test_page),
         TEST(test_base),         TEST(test_referer), TEST(test_screen),  TEST(test_product_track),
-        TEST(test_track),        TEST(test_token),   TEST(test_headers),
+        TEST(test_track),        TEST(test_click),   TEST(test_token),   TEST(test_headers),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     apr_terminate();

@@ -26,6 +26,7 @@ static const char *const members[] = {
     "\"event\":\"Signed Up\"", "\"event\":\"/event/x\"", "\"name\":\"Home Page\"", "\"groupId\":\"g\"", "\"previousId\":\"p\"",
     "\"integrations\":{\"All\":false}", "\"integrations\":{\"Marketo\":false}", ("\"integrations\":{\"Marketo\":{\"marketoCookie\":"
     "\"id:561-HYG-937&token:_mch-example.com-1374552656411-90718\"}}"), "\"channel\":\"browser\"",
+    "\"integrations\":{\"Marketo\":{\"clickLink\":\"%s\"}}",
     "\"_metadata\":{\"bundled\":[\"Marketo\"]}", "\"options\":{\"all\":false}", "\"messageId\":\"m\"",
 };
 static const char *const traits[] = {

@@ -13,6 +13,7 @@
 #include "mkto_munchkin.h"
 
 #define BASE "https://561-HYG-937.mktoresp.com/webevents/visitWebPage?"
+#define CLICK "https://561-HYG-937.mktoresp.com/webevents/clickLink?"
 #define NC "_mchNc=1700000000000"
 #define ID_TK "&_mchId=561-HYG-937&_mchTk=_mch-example.com-1374552656411-90718"
 #define HO_PO "&_mchHo=www.example.com&_mchPo="
@@ -23,6 +24,12 @@ static const struct mkto_subscription subscription = {
     .name = "",
     .munchkin_id = "561-HYG-937",
     .munchkin_endpoint = "https://561-HYG-937.mktoresp.com",
+};
+
+static const struct mkto_subscription recorded = {
+    .name = "",
+    .munchkin_id = "356-YFG-389",
+    .munchkin_endpoint = "https://356-yfg-389.mktoresp.com",
 };
 
 static struct mkto_visit page(const char *path, const char *query)
@@ -101,16 +108,12 @@ static void g2_bare_root(void **state)
 /* As a browser with Munchkin 164 was recorded sending it (contract A3, "ground truth"). */
 static void as_recorded(void **state)
 {
-    const struct mkto_subscription other = {.name = "",
-                                            .munchkin_id = "356-YFG-389",
-                                            .munchkin_endpoint =
-                                                "https://356-yfg-389.mktoresp.com"};
     struct mkto_visit visit = page("/", "");
     struct mkto_http_request request;
     visit.host = "k6.io";
     visit.token = "_mch-k6.io-85eeb125bfe067a6385b1724380af3c4";
     visit.at_ms = 1741098586131;
-    mkto_munchkin_visit(&other, &visit, &request, *state);
+    mkto_munchkin_visit(&recorded, &visit, &request, *state);
     assert_string_equal(request.url,
                         "https://356-yfg-389.mktoresp.com/webevents/visitWebPage?"
                         "_mchNc=1741098586131&_mchCn=&_mchId=356-YFG-389"
@@ -155,6 +158,86 @@ static void g4_track(void **state)
                         BASE NC "&_mchRu=%2Fevent%2FSigned-Up"
                                 "&_mchQp=plan%3DPro%2520Plus%26seats%3D5%26&_mchCn=n" ID_TK HO_PO
                                 "&_mchPc=https%3A&_mchVr=164&_mchEcid=" GOOGLE_RE);
+}
+
+static void g5_api_click(void **state)
+{
+    struct mkto_visit visit = page("/pricing", "utm_source=news&plan=pro%20plus");
+    visit.api = true;
+    visit.href = "/Football/Team/Seahawks";
+    visit.hash = "#faq";
+    visit.referrer = GOOGLE;
+
+    assert_string_equal(url_of(&visit, state),
+                        CLICK NC "&_mchLr=%2FFootball%2FTeam%2FSeahawks"
+                                 "&_mchHr=%2FFootball%2FTeam%2FSeahawks" ID_TK "&_mchCn=" HO_PO
+                                 "&_mchRu=%2Fpricing&_mchPc=https%3A&_mchVr=164&_mchEcid=&");
+}
+
+/* As a browser with Munchkin 164 was recorded sending it (contract A3, "ground truth"). */
+static void click_as_recorded(void **state)
+{
+    struct mkto_visit visit = page("/", "");
+    struct mkto_http_request request;
+    visit.host = "k6.io";
+    visit.token = "_mch-k6.io-bf2d5c251532b11a405661707033a82";
+    visit.at_ms = 1746123944793;
+    visit.href = "https://grafana.com/docs/k6/latest";
+    mkto_munchkin_visit(&recorded, &visit, &request, *state);
+    assert_string_equal(request.url,
+                        "https://356-yfg-389.mktoresp.com/webevents/clickLink?"
+                        "_mchNc=1746123944793&_mchHr=https%3A%2F%2Fgrafana.com%2Fdocs%2Fk6%2Flatest"
+                        "&_mchId=356-YFG-389&_mchTk=_mch-k6.io-bf2d5c251532b11a405661707033a82"
+                        "&_mchCn=&_mchHo=k6.io&_mchPo=&_mchRu=%2F&_mchPc=https%3A&_mchVr=164"
+                        "&_mchEcid=&");
+}
+
+/* A real click's link is decoded first, one by API is sent as it is (contract A3, table). */
+static void click_links_are_coded(void **state)
+{
+    static const char *const rows[][3] = {
+        {"https://x.org/a%20b?q=%C3%A4&r=1", "https%3A%2F%2Fx.org%2Fa%20b%3Fq%3D%C3%A4%26r%3D1",
+         "https%3A%2F%2Fx.org%2Fa%2520b%3Fq%3D%25C3%25A4%26r%3D1"},
+        {"https://x.org/%zz", "https%3A%2F%2Fx.org%2F%25zz", "https%3A%2F%2Fx.org%2F%25zz"},
+        {"mailto:a@x.org", "mailto%3Aa%40x.org", "mailto%3Aa%40x.org"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mkto_visit visit = page("/a%20b", "");
+        visit.href = rows[i][0];
+        const char *url = url_of(&visit, state);
+        assert_string_equal(param_of(url, "_mchHr", state), rows[i][1]);
+        assert_string_equal(param_of(url, "_mchRu", state), "%2Fa%20b");
+        assert_null(strstr(url, "_mchLr"));
+        visit.api = true;
+        url = url_of(&visit, state);
+        assert_string_equal(param_of(url, "_mchLr", state), rows[i][2]);
+        assert_string_equal(param_of(url, "_mchHr", state), rows[i][2]);
+        assert_string_equal(param_of(url, "_mchRu", state), "%2Fa%20b");
+    }
+}
+
+/* All that a click can have beside it, in its order. */
+static void click_options(void **state)
+{
+    struct mkto_visit visit = page("/", "mkt_tok=T1");
+    visit.href = "/x";
+    visit.port = "8443";
+    visit.name = "n";
+    visit.workspace = "jFRQ";
+    visit.external_source = "mod_marketo/1";
+    visit.anonymize = true;
+
+    for (int api = 0; api < 2; api++) {
+        visit.api = api == 1;
+        assert_string_equal(url_of(&visit, state),
+                            apr_pstrcat(*state, CLICK NC, api == 1 ? "&_mchLr=%2Fx" : "",
+                                        "&_mchHr=%2Fx" ID_TK
+                                        "&mkt_tok=T1&_mchWs=jFRQ&_mchCn=n" HO_PO
+                                        "8443&_mchRu=%2F&_mchPc=https%3A&_mchVr=164&aip=1"
+                                        "&_mchEs=mod_marketo%2F1&_mchEcid=&",
+                                        NULL));
+    }
 }
 
 static void g6_options(void **state)
@@ -404,6 +487,28 @@ static void cut_at_whole_characters(void **state)
     }
 }
 
+/* A link is cut before the page's path, and both copies of one alike. */
+static void link_limit(void **state)
+{
+    for (int api = 0; api < 2; api++) {
+        struct mkto_visit visit = page("/pricing", "");
+        visit.api = api == 1;
+        visit.href = "";
+        size_t room = (MKTO_MUNCHKIN_URL_MAX - strlen(url_of(&visit, state))) / (api + 1);
+        for (size_t over = 0; over < 4; over++) {
+            visit.href = letters(room + over, state);
+            const char *url = url_of(&visit, state);
+            assert_in_range(strlen(url), MKTO_MUNCHKIN_URL_MAX - 1, MKTO_MUNCHKIN_URL_MAX);
+            assert_string_equal(param_of(url, "_mchHr", state), letters(room, state));
+            assert_string_equal(param_of(url, "_mchRu", state), "%2Fpricing");
+            assert_int_equal(url[strlen(url) - 1], '&');
+            if (visit.api) {
+                assert_string_equal(param_of(url, "_mchLr", state), letters(room, state));
+            }
+        }
+    }
+}
+
 static void everything_can_be_too_long(void **state)
 {
     struct mkto_visit visit = page(letters(9000, state), letters(9000, state));
@@ -421,6 +526,12 @@ static void everything_can_be_too_long(void **state)
     assert_int_equal(strlen(url_of(&visit, state)), MKTO_MUNCHKIN_URL_MAX);
     visit.api = true;
     assert_int_equal(strlen(url_of(&visit, state)), MKTO_MUNCHKIN_URL_MAX);
+    visit.href = letters(9000, state);
+    assert_in_range(strlen(url_of(&visit, state)), MKTO_MUNCHKIN_URL_MAX - 2,
+                    MKTO_MUNCHKIN_URL_MAX);
+    visit.api = false;
+    assert_in_range(strlen(url_of(&visit, state)), MKTO_MUNCHKIN_URL_MAX - 2,
+                    MKTO_MUNCHKIN_URL_MAX);
 }
 
 int main(void)
@@ -432,6 +543,10 @@ int main(void)
         cmocka_unit_test(as_recorded_in_a_workspace),
         cmocka_unit_test(g3_api_visit),
         cmocka_unit_test(g4_track),
+        cmocka_unit_test(g5_api_click),
+        cmocka_unit_test(click_as_recorded),
+        cmocka_unit_test(click_links_are_coded),
+        cmocka_unit_test(click_options),
         cmocka_unit_test(g6_options),
         cmocka_unit_test(g7_mail_click),
         cmocka_unit_test(g8_encoding_edges),
@@ -444,6 +559,7 @@ int main(void)
         cmocka_unit_test(header_limit),
         cmocka_unit_test(url_limit),
         cmocka_unit_test(cut_at_whole_characters),
+        cmocka_unit_test(link_limit),
         cmocka_unit_test(everything_can_be_too_long),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
