@@ -86,8 +86,8 @@ def parse(data):
     return replies
 
 
-def raw(port, data, close_write=False):
-    """Sends bytes, reads until the server closes (so send Connection: close), returns the replies."""
+def exchange(port, data, close_write=False):
+    """Sends bytes, reads until the server closes (so send Connection: close), returns what came."""
     with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
         sock.sendall(data)
         if close_write:
@@ -101,7 +101,12 @@ def raw(port, data, close_write=False):
             if not part:
                 break
             got += part
-    return parse(got)
+    return got
+
+
+def raw(port, data, **more):
+    """The same, and returns the replies."""
+    return parse(exchange(port, data, **more))
 
 
 def http2(port, path, body, headers=None, method="POST"):

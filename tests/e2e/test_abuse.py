@@ -2,10 +2,12 @@
 import hashlib
 import json
 import os
+import time
 import urllib.parse
 
 import pytest
 
+import http_talk
 from waiting import wait_until
 
 pytestmark = pytest.mark.servers("nginx", "httpd-event")
@@ -183,6 +185,33 @@ def test_many_cookies_from_one_address(server, sandbox):
         assert server.post("track", TRACK, dict(OWN, **visitor)).status == 200, visitor
     assert len(visits(sandbox, stored + 4)) == stored + 4
     assert server.status()["intake"]["rejected_by"]["rate"] == slow
+
+
+def flood(server, start, count):
+    """Tracks of one address, each with a cookie of its own, in one connection. Returns how many were stored."""
+    body = json.dumps(TRACK).encode()
+    request = (b"POST /mkto/v1/track HTTP/1.1\r\nHost: www.example.com\r\nOrigin: http://www.example.com\r\nUser-Agent: Mozilla/5.0 Firefox/128.0\r\n"
+               b"X-Visitor: 192.0.2.1\r\nCookie: _mkto_trk=id:561-HYG-937&token:_mch-example.com-1374552656411-%05d\r\n"
+               b"Content-Type: application/json\r\nContent-Length: " + b"%d" % len(body) + b"\r\n%s\r\n" + body)
+    last = start + count - 1
+    sent = b"".join(request % (number, b"Connection: close\r\n" if number == last else b"") for number in range(start, start + count))
+    got = http_talk.exchange(server.port, sent)
+    assert got.count(b"HTTP/1.1 200 ") + got.count(b"HTTP/1.1 429 ") == got.count(b"HTTP/1.1 ") == count
+    return got.count(b"HTTP/1.1 200 ")
+
+
+def test_a_hundred_thousand_cookies_from_one_address(server, sandbox):
+    """With the rates of default: what Marketo gets is a burst and a trickle, and the courier remembers no cookie that it refused."""
+    use_addresses(server)
+    server.text["httpd"] += "MaxKeepAliveRequests 0\n"
+    start(server, rate="25", rate_burst="500")
+    begin = time.monotonic()
+    stored = sum(flood(server, start, 1000) for start in range(0, 100000, 1000))
+    assert 500 <= stored <= 500 + 25 * (time.monotonic() - begin + 1)
+    intake = server.status()["intake"]
+    assert (intake["accepted"], intake["rejected_by"]["rate"]) == (stored, 100000 - stored)
+    tokens = {parameters(visit)["_mchTk"] for visit in visits(sandbox, stored)}
+    assert len(tokens) == stored
 
 
 def test_a_cookie_of_another_subscription(server, sandbox):
