@@ -97,8 +97,7 @@ void marketo_cookie_settle(struct marketo_request *request)
     }
     request->has_cookie = mkto_cookie_keep(&request->view, &rule, random, &cookie);
     if (request->has_cookie) {
-        request->view.visitor.found = true;
-        request->view.visitor.best = cookie;
+        mkto_request_keep(&request->view, &cookie, apr_palloc(request->r->pool, MKTO_COOKIE_MAX));
     }
 }
 

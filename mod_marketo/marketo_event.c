@@ -5,25 +5,36 @@
 
 APLOG_USE_MODULE(marketo);
 
-#define ID_BYTES 16 /* of a request id; twice as many hex digits */
+#define ID_BYTES MKTO_VIEW_ID /* of a request id; twice as many hex digits */
 
-static const char *request_id(request_rec *r)
+/* Its hex digits; NULL without random numbers. */
+static const char *request_id(request_rec *r, unsigned char random[ID_BYTES])
 {
-    unsigned char random[ID_BYTES];
     char *id = apr_palloc(r->pool, ID_BYTES * 2 + 1);
-    if (apr_generate_random_bytes(random, sizeof(random)) != APR_SUCCESS) {
+    if (apr_generate_random_bytes(random, ID_BYTES) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "MKTO0105 no random numbers");
         return NULL;
     }
-    ap_bin2hex(random, sizeof(random), id);
+    ap_bin2hex(random, ID_BYTES, id);
     apr_table_setn(r->notes, "marketo_event_id", id);
     return id;
+}
+
+/* What marketo_email says; absent when it is not set. */
+static struct mkto_slice email_of(const struct marketo_request *request)
+{
+    if (request->dir->email == NULL) {
+        return MKTO_SLICE_NONE;
+    }
+    const struct mkto_slice email = marketo_request_expr(request->r, request->dir->email);
+    return email.len > 0 ? email : MKTO_SLICE_LIT("");
 }
 
 bool marketo_event_fill(struct marketo_request *request, struct mkto_envelope *envelope)
 {
     request_rec *r = request->r;
-    const char *id = request_id(r);
+    unsigned char random[ID_BYTES];
+    const char *id = request_id(r, random);
     if (id == NULL) {
         return false;
     }
@@ -32,10 +43,18 @@ bool marketo_event_fill(struct marketo_request *request, struct mkto_envelope *e
     envelope->subscription =
         mkto_slice_str(request->subscription == NULL ? NULL : request->subscription->name);
     envelope->request_id = mkto_slice_str(id);
-    if (request->dir->email != NULL) {
-        const struct mkto_slice email = marketo_request_expr(r, request->dir->email);
-        envelope->email = email.len > 0 ? email : MKTO_SLICE_LIT("");
+    envelope->email = email_of(request);
+    return true;
+}
+
+bool marketo_event_view(struct marketo_request *request, struct mkto_view *view)
+{
+    if (request_id(request->r, view->id) == NULL) {
+        return false;
     }
+    view->received_ms = (int64_t)apr_time_as_msec(request->r->request_time);
+    view->subscription = mkto_slice_str(request->subscription->name);
+    view->email = email_of(request);
     return true;
 }
 

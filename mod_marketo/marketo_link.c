@@ -387,13 +387,13 @@ static void come_by(struct marketo_link *link, uint64_t now, sigset_t *before)
     }
 }
 
-void marketo_link_post(struct marketo_link *link, const struct mkto_event_frame *event,
-                       const struct mkto_envelope *envelope)
+void marketo_link_view(struct marketo_link *link, const struct mkto_view *view,
+                       const struct mkto_request *request)
 {
     const uint64_t now = marketo_now();
     sigset_t before;
     come_by(link, now, &before);
-    mkto_client_submit(link->socket.client, event, envelope, NULL, now); /* counts a refusal */
+    mkto_client_view(link->socket.client, view, request, now); /* counts a refusal */
     leave_behind(link, now, &before);
 }
 

@@ -20,7 +20,8 @@ static void complain(request_rec *r)
     }
 }
 
-/* Why this page view is not recorded, or NONE; false: it is none. */
+/* Why this page view is not recorded, or NONE; false: it is none. Access logs may show it, so it is
+ * found out here, whoever reads them. */
 static bool judge(struct marketo_request *request, enum mkto_skip *skip)
 {
     struct mkto_page_response response = {.status = request->r->status};
@@ -32,28 +33,17 @@ static bool judge(struct marketo_request *request, enum mkto_skip *skip)
     if (!mkto_page_judge(&request->view, &response, skip)) {
         return *skip != MKTO_SKIP_NONE;
     }
-    *skip = marketo_request_privacy(request);
-    if (*skip == MKTO_SKIP_NONE && !request->view.visitor.found) {
-        *skip = MKTO_SKIP_NO_VISITOR;
-    }
+    *skip = mkto_page_visitor(&request->view, marketo_request_privacy(request));
     return true;
 }
 
 static enum mkto_skip record(struct marketo_request *request)
 {
-    char *body = apr_palloc(request->r->pool, MKTO_PAGE_BODY_MAX);
-    struct mkto_envelope envelope = {.call = MKTO_CALL_PAGE};
-    const size_t len = mkto_page_body(&request->view, body, MKTO_PAGE_BODY_MAX);
-    const struct mkto_event_frame event = {
-        .deadline_ms = marketo_now() + PATIENCE, .ack = MKTO_ACK_MEMORY, /* nobody waits for it */
-    };
-    if (len == 0 || !marketo_event_fill(request, &envelope)) {
+    struct mkto_view view = {.deadline_ms = marketo_now() + PATIENCE};
+    if (!marketo_event_view(request, &view)) {
         return MKTO_SKIP_NOT_STORED;
     }
-    envelope.body = (struct mkto_slice){body, len};
-    envelope.flags |= MKTO_ENVELOPE_SERVER;
-    envelope.referer = MKTO_SLICE_NONE; /* it stands in the body */
-    marketo_link_post(marketo_link_get(), &event, &envelope);
+    marketo_link_view(marketo_link_get(), &view, &request->view); /* counts what it refuses */
     return MKTO_SKIP_NONE;
 }
 

@@ -119,6 +119,7 @@ static void view(struct marketo_request *request)
         request->view.munchkin_id = mkto_slice_str(request->subscription->munchkin_id);
     }
     apr_table_do(view_header, &request->view, r->headers_in, NULL);
+    mkto_request_settle(&request->view); /* the notes for access logs tell the visitor anyway */
 }
 
 struct marketo_request *marketo_request_get(request_rec *r)

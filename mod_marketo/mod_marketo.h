@@ -202,6 +202,8 @@ struct marketo_verdict {
 /* marketo_event.c */
 /* Fills an envelope but for call and body. false without random numbers, which is logged. */
 bool marketo_event_fill(struct marketo_request *request, struct mkto_envelope *envelope);
+/* The same of a page view, but for the deadline. */
+bool marketo_event_view(struct marketo_request *request, struct mkto_view *view);
 /* When a call of this location has waited long enough (ms, CLOCK_MONOTONIC). */
 uint64_t marketo_event_deadline(const struct marketo_dir *dir);
 /* Hands it in and waits. */
@@ -261,9 +263,9 @@ struct marketo_link *marketo_link_create(const struct marketo *marketo, apr_pool
 void marketo_link_call(struct marketo_link *link, const struct mkto_event_frame *event,
                        const struct mkto_envelope *envelope, apr_pool_t *pool,
                        struct marketo_verdict *verdict);
-/* Sends one event that nobody waits for, or counts it as not stored. Never blocks. */
-void marketo_link_post(struct marketo_link *link, const struct mkto_event_frame *event,
-                       const struct mkto_envelope *envelope);
+/* Sends one page view, for which nobody waits, or counts it as not stored. Never blocks. */
+void marketo_link_view(struct marketo_link *link, const struct mkto_view *view,
+                       const struct mkto_request *request);
 /* Counts one event that was kept away. */
 void marketo_link_count(struct marketo_link *link, enum mkto_skip skip);
 /* The child ends: nobody is to wait for the courier any longer. Safe in a signal handler. */

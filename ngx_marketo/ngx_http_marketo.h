@@ -39,6 +39,8 @@
 #define NGX_HTTP_MARKETO_ID 32     /* hex digits of an event's id */
 #define NGX_HTTP_MARKETO_RANDOM 16 /* bytes that ngx_http_marketo_random gives */
 
+_Static_assert(NGX_HTTP_MARKETO_RANDOM == MKTO_VIEW_ID, "an id is one draw");
+
 /* Where a directive stands that needs marketo.conf. Lives as long as the configuration. */
 typedef struct {
     ngx_str_t directive;
@@ -100,8 +102,9 @@ typedef struct {
     struct mkto_request request; /* its visitor is the one from now on, when a cookie is sent */
     const struct mkto_subscription *subscription;
     struct mkto_cookie cookie; /* what is sent back */
+    char cookie_text[MKTO_COOKIE_MAX];
     bool has_cookie;
-    u_char id[NGX_HTTP_MARKETO_ID]; /* of the page view; "" without one */
+    u_char id[NGX_HTTP_MARKETO_ID]; /* of the page view; "" without one that a variable shows */
     const char *verdict;            /* on the page view; NULL without one */
 } ngx_http_marketo_view_t;
 
@@ -180,6 +183,7 @@ bool ngx_http_marketo_variables_are_used(ngx_conf_t *cf);
 /* The view of r's main request; made when there is none. NULL: no memory, or no subscription. */
 ngx_http_marketo_view_t *ngx_http_marketo_view(ngx_http_request_t *r);
 ngx_http_marketo_view_t *ngx_http_marketo_view_find(const ngx_http_request_t *r); /* or NULL */
+/* All but what mkto_request_settle does. */
 void ngx_http_marketo_view_fill(ngx_http_marketo_view_t *view, ngx_http_request_t *r);
 struct mkto_slice ngx_http_marketo_method(const ngx_http_request_t *r); /* the visitor's own */
 /* NONE, or what forbids that this visitor is recorded and has a cookie. */
@@ -188,6 +192,8 @@ enum mkto_skip ngx_http_marketo_privacy(ngx_http_request_t *r, const ngx_http_ma
  * MKTO_COOKIE_MAX bytes; the rest points into the request. */
 void ngx_http_marketo_envelope(ngx_http_request_t *r, const ngx_http_marketo_view_t *view,
                                char *cookie, struct mkto_envelope *envelope);
+/* What marketo_email says; absent when it is not set. */
+struct mkto_slice ngx_http_marketo_email(ngx_http_request_t *r);
 ngx_int_t ngx_http_marketo_random(u_char *bytes); /* NGX_HTTP_MARKETO_RANDOM of them */
 ngx_int_t ngx_http_marketo_make_id(u_char *id);
 
@@ -235,9 +241,9 @@ enum mkto_answer ngx_http_marketo_link_submit(ngx_http_marketo_link_t *link,
                                               const struct mkto_event_frame *event,
                                               const struct mkto_envelope *envelope, uint64_t now);
 /* Nobody waits for it: it may lie some milliseconds. */
-enum mkto_answer ngx_http_marketo_link_post(ngx_http_marketo_link_t *link,
-                                            const struct mkto_event_frame *event,
-                                            const struct mkto_envelope *envelope, uint64_t now);
+enum mkto_answer ngx_http_marketo_link_view(ngx_http_marketo_link_t *link,
+                                            const struct mkto_view *view,
+                                            const struct mkto_request *request, uint64_t now);
 void ngx_http_marketo_link_count(ngx_http_marketo_link_t *link, enum mkto_skip skip);
 /* The request ends unanswered. */
 void ngx_http_marketo_link_forget(ngx_http_marketo_link_t *link, ngx_http_marketo_ctx_t *ctx);

@@ -19,8 +19,7 @@ void ngx_http_marketo_cookie_keep(ngx_http_marketo_view_t *view,
     }
     view->has_cookie = mkto_cookie_keep(&view->request, &allowed, random, &view->cookie);
     if (view->has_cookie) {
-        view->request.visitor.found = true;
-        view->request.visitor.best = view->cookie;
+        mkto_request_keep(&view->request, &view->cookie, view->cookie_text);
     }
 }
 

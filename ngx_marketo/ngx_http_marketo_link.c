@@ -390,14 +390,14 @@ static void ngx_http_marketo_link_gather(ngx_http_marketo_link_t *link, ngx_uint
     }
 }
 
-enum mkto_answer ngx_http_marketo_link_post(ngx_http_marketo_link_t *link,
-                                            const struct mkto_event_frame *event,
-                                            const struct mkto_envelope *envelope, uint64_t now)
+enum mkto_answer ngx_http_marketo_link_view(ngx_http_marketo_link_t *link,
+                                            const struct mkto_view *view,
+                                            const struct mkto_request *request, uint64_t now)
 {
     if (link->client == NULL) {
         return MKTO_ANSWER_AWAY;
     }
-    const enum mkto_answer answer = mkto_client_submit(link->client, event, envelope, NULL, now);
+    const enum mkto_answer answer = mkto_client_view(link->client, view, request, now);
     ngx_http_marketo_link_gather(link, answer == MKTO_ANSWER_STORED); /* or its count goes out */
     return answer;
 }

@@ -50,54 +50,50 @@ static struct mkto_slice ngx_http_marketo_mapped_type(ngx_http_request_t *r)
     return type == NULL ? MKTO_SLICE_NONE : ngx_http_marketo_slice(*type);
 }
 
+/* Counts what it could not hand in. */
 static enum mkto_skip ngx_http_marketo_page_hand_in(ngx_http_request_t *r,
-                                                    const ngx_http_marketo_view_t *view)
+                                                    ngx_http_marketo_view_t *view, bool shown)
 {
-    static char body[MKTO_PAGE_BODY_MAX];
     const uint64_t now = ngx_http_marketo_now();
-    const size_t len = mkto_page_body(&view->request, body, sizeof(body));
-    char cookie[MKTO_COOKIE_MAX];
-    struct mkto_envelope envelope = {0};
-    const struct mkto_event_frame event = {
-        .deadline_ms = now + PAGE_PATIENCE, .ack = MKTO_ACK_MEMORY, /* nobody waits for the disk */
+    struct mkto_view it = {
+        .deadline_ms = now + PAGE_PATIENCE,
+        .received_ms = (int64_t)r->start_sec * 1000 + (int64_t)r->start_msec,
+        .subscription = mkto_slice_str(view->subscription->name),
+        .email = ngx_http_marketo_email(r),
     };
-    if (len == 0) {
+    if (ngx_http_marketo_random(it.id) != NGX_OK) {
         ngx_http_marketo_count(MKTO_SKIP_NOT_STORED);
         return MKTO_SKIP_NOT_STORED;
     }
-    ngx_http_marketo_envelope(r, view, cookie, &envelope);
-    envelope.call = MKTO_CALL_PAGE;
-    envelope.flags |= MKTO_ENVELOPE_SERVER;
-    envelope.received_ms = (int64_t)r->start_sec * 1000 + (int64_t)r->start_msec;
-    envelope.request_id = (struct mkto_slice){(const char *)view->id, sizeof(view->id)};
-    envelope.body = (struct mkto_slice){body, len};
-    envelope.referer = MKTO_SLICE_NONE; /* it stands in the body */
-    /* The client counts what it refuses. */
-    return ngx_http_marketo_link_post(&ngx_http_marketo_events, &event, &envelope, now) ==
+    if (shown) {
+        ngx_hex_dump(view->id, it.id, sizeof(it.id));
+    }
+    return ngx_http_marketo_link_view(&ngx_http_marketo_events, &it, &view->request, now) ==
                    MKTO_ANSWER_STORED
                ? MKTO_SKIP_NONE
                : MKTO_SKIP_NOT_STORED;
 }
 
-/* What becomes of a page view: NONE when the courier gets it. NOT_STORED is counted already. */
+/*
+ * What becomes of a page view: NONE when the courier gets it, which finds out who has seen it. When
+ * a variable shows the verdict that is found out here, by the same rule.
+ */
 static enum mkto_skip ngx_http_marketo_page_record(ngx_http_request_t *r,
-                                                   ngx_http_marketo_view_t *view)
+                                                   ngx_http_marketo_view_t *view, bool shown)
 {
-    const enum mkto_skip skip = ngx_http_marketo_privacy(r, view);
+    enum mkto_skip skip = ngx_http_marketo_privacy(r, view);
+    if (skip != MKTO_SKIP_NONE || shown) {
+        skip = mkto_page_visitor(&view->request, skip);
+    }
     if (skip != MKTO_SKIP_NONE) {
+        ngx_http_marketo_count(skip);
         return skip;
     }
-    if (!view->request.visitor.found) {
-        return MKTO_SKIP_NO_VISITOR;
-    }
-    if (ngx_http_marketo_make_id(view->id) != NGX_OK) {
-        ngx_http_marketo_count(MKTO_SKIP_NOT_STORED);
-        return MKTO_SKIP_NOT_STORED;
-    }
-    return ngx_http_marketo_page_hand_in(r, view);
+    return ngx_http_marketo_page_hand_in(r, view, shown);
 }
 
-static void ngx_http_marketo_page_look(ngx_http_request_t *r, ngx_http_marketo_view_t *view)
+static void ngx_http_marketo_page_look(ngx_http_request_t *r, ngx_http_marketo_view_t *view,
+                                       bool shown)
 {
     struct mkto_page_response response = {
         .status = (int)ngx_http_marketo_status_of(r),
@@ -108,14 +104,13 @@ static void ngx_http_marketo_page_look(ngx_http_request_t *r, ngx_http_marketo_v
     }
     enum mkto_skip skip = MKTO_SKIP_NONE;
     if (mkto_page_judge(&view->request, &response, &skip)) {
-        skip = ngx_http_marketo_page_record(r, view);
+        skip = ngx_http_marketo_page_record(r, view, shown);
         view->verdict = "queued";
+    } else if (skip != MKTO_SKIP_NONE) {
+        ngx_http_marketo_count(skip);
     }
     if (skip != MKTO_SKIP_NONE) {
         view->verdict = mkto_skip_name(skip);
-        if (skip != MKTO_SKIP_NOT_STORED) { /* counted where it was found */
-            ngx_http_marketo_count(skip);
-        }
     }
 }
 
@@ -130,12 +125,16 @@ ngx_int_t ngx_http_marketo_page_handler(ngx_http_request_t *r)
         return NGX_OK;
     }
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_marketo_module);
+    const bool shown = mmcf->shows_variables;
     ngx_http_marketo_view_t *view =
-        mmcf->shows_variables ? ngx_http_marketo_view(r) : ngx_http_marketo_view_find(r);
+        shown ? ngx_http_marketo_view(r) : ngx_http_marketo_view_find(r);
     if (view == NULL || view->subscription != mlcf->subscription) {
         view = &on_stack;
         ngx_http_marketo_view_fill(view, r);
+        if (shown) { /* there is no memory for a view that stays */
+            mkto_request_settle(&view->request);
+        }
     }
-    ngx_http_marketo_page_look(r, view);
+    ngx_http_marketo_page_look(r, view, shown);
     return NGX_OK;
 }

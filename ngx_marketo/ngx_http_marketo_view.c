@@ -127,6 +127,7 @@ ngx_http_marketo_view_t *ngx_http_marketo_view(ngx_http_request_t *r)
         view = cleanup->data;
     }
     ngx_http_marketo_view_fill(view, r);
+    mkto_request_settle(&view->request);
     return view;
 }
 
@@ -149,19 +150,24 @@ enum mkto_skip ngx_http_marketo_privacy(ngx_http_request_t *r, const ngx_http_ma
     return mkto_privacy_judge(&view->request, &rule);
 }
 
-void ngx_http_marketo_envelope(ngx_http_request_t *r, const ngx_http_marketo_view_t *view,
-                               char *cookie, struct mkto_envelope *envelope)
+struct mkto_slice ngx_http_marketo_email(ngx_http_request_t *r)
 {
     const ngx_http_marketo_loc_conf_t *mlcf =
         ngx_http_get_module_loc_conf(r, ngx_http_marketo_module);
+    ngx_str_t email;
+    if (mlcf->email == NULL) {
+        return MKTO_SLICE_NONE;
+    }
+    const ngx_int_t rc = ngx_http_complex_value(r, mlcf->email, &email);
+    return rc == NGX_OK && email.len > 0 ? ngx_http_marketo_slice(email) : MKTO_SLICE_LIT("");
+}
+
+void ngx_http_marketo_envelope(ngx_http_request_t *r, const ngx_http_marketo_view_t *view,
+                               char *cookie, struct mkto_envelope *envelope)
+{
     const ngx_time_t *now = ngx_timeofday();
     mkto_request_envelope(&view->request, envelope, cookie);
     envelope->subscription = mkto_slice_str(view->subscription->name);
     envelope->received_ms = (int64_t)now->sec * 1000 + (int64_t)now->msec;
-    if (mlcf->email != NULL) {
-        ngx_str_t email;
-        const ngx_int_t rc = ngx_http_complex_value(r, mlcf->email, &email);
-        envelope->email =
-            rc == NGX_OK && email.len > 0 ? ngx_http_marketo_slice(email) : MKTO_SLICE_LIT("");
-    }
+    envelope->email = ngx_http_marketo_email(r);
 }

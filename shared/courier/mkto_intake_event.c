@@ -113,7 +113,7 @@ static void store(struct mkto_intake_call *call, const struct mkto_event *event)
 }
 
 /* An event that could never be delivered is refused while there is somebody to tell. */
-static void take_single(struct mkto_intake_call *call)
+void mkto_intake_single(struct mkto_intake_call *call)
 {
     struct mkto_intake *intake = call->peer->intake;
     struct mkto_event_fault fault;
@@ -145,9 +145,13 @@ static void take_single(struct mkto_intake_call *call)
 }
 
 /* Server and courier read different configs, or one was changed and not reloaded. */
-static void unknown_subscription(struct mkto_intake_call *call)
+bool mkto_intake_subscription(struct mkto_intake_call *call)
 {
     struct mkto_intake *intake = call->peer->intake;
+    call->subscription = mkto_config_subscription(intake->config, call->envelope.subscription);
+    if (call->subscription != NULL) {
+        return true;
+    }
     if (mkto_intake_may_say(intake, &intake->unknown_said)) {
         mkto_intake_log(intake, LOG_ERR,
                         "MKTO0206 a web server sends events for [marketo %.*s], which is not in %s",
@@ -155,6 +159,7 @@ static void unknown_subscription(struct mkto_intake_call *call)
                         intake->config->file);
     }
     mkto_intake_answer(call, MKTO_ANSWER_AWAY, "the courier does not know this subscription");
+    return false;
 }
 
 /* A pixel's query becomes the JSON that it means: only that is ever stored. Who loads an image is a
@@ -182,8 +187,17 @@ static void take_call(struct mkto_intake_call *call)
     case MKTO_CALL_BATCH: mkto_intake_batch(call); break;
     case MKTO_CALL_HASH: mkto_intake_sign(call); break;
     case MKTO_CALL_STATUS: mkto_intake_ask_status(call); break;
-    default: take_single(call); break;
+    default: mkto_intake_single(call); break;
     }
+}
+
+bool mkto_intake_in_time(struct mkto_intake_call *call)
+{
+    const bool in_time = call->frame.deadline_ms > call->peer->intake->now;
+    if (!in_time) {
+        mkto_intake_answer(call, MKTO_ANSWER_EXPIRED, NULL);
+    }
+    return in_time;
 }
 
 void mkto_intake_event(struct mkto_peer *peer, const struct mkto_event_frame *frame)
@@ -192,8 +206,7 @@ void mkto_intake_event(struct mkto_peer *peer, const struct mkto_event_frame *fr
     struct mkto_error err = MKTO_ERROR_INIT;
     struct mkto_intake_call call = {.peer = peer, .frame = *frame};
     apr_pool_clear(intake->scratch);
-    if (frame->deadline_ms <= intake->now) {
-        mkto_intake_answer(&call, MKTO_ANSWER_EXPIRED, NULL);
+    if (!mkto_intake_in_time(&call)) {
         return;
     }
     if (mkto_envelope_decode((const uint8_t *)frame->envelope.data, frame->envelope.len,
@@ -206,10 +219,7 @@ void mkto_intake_event(struct mkto_peer *peer, const struct mkto_event_frame *fr
     call.envelope.flags &= ~(uint32_t)MKTO_ENVELOPE_KEYED;
     call.envelope.defaults = MKTO_SLICE_NONE;
     call.envelope.source = MKTO_SLICE_NONE;
-    call.subscription = mkto_config_subscription(intake->config, call.envelope.subscription);
-    if (call.subscription == NULL) {
-        unknown_subscription(&call);
-    } else {
+    if (mkto_intake_subscription(&call)) {
         take_call(&call);
     }
 }

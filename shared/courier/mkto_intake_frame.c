@@ -151,6 +151,18 @@ static void take_event(struct mkto_peer *peer, const struct mkto_frame *frame)
     mkto_intake_event(peer, &event);
 }
 
+static void take_view(struct mkto_peer *peer, const struct mkto_frame *frame)
+{
+    struct mkto_error why = MKTO_ERROR_INIT;
+    struct mkto_request request;
+    struct mkto_view view;
+    if (mkto_view_read(frame, &view, &request, &why) != 0) {
+        refuse_frame(peer, &why);
+        return;
+    }
+    mkto_intake_view(peer, &view, &request);
+}
+
 /* What the web server kept away counts as what is filtered here. */
 static void take_counts(struct mkto_peer *peer, const struct mkto_frame *frame)
 {
@@ -177,6 +189,8 @@ static void take_frame(struct mkto_peer *peer, const struct mkto_frame *frame)
         take_hello(peer, frame);
     } else if (server && frame->type == MKTO_FRAME_EVENT) {
         take_event(peer, frame);
+    } else if (server && frame->type == MKTO_FRAME_VIEW) {
+        take_view(peer, frame);
     } else if (server && frame->type == MKTO_FRAME_COUNTS) {
         take_counts(peer, frame);
     } else if (peer->role == MKTO_ROLE_TOOL && frame->type == MKTO_FRAME_ASK) {

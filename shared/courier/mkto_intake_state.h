@@ -17,6 +17,7 @@
 #include "mkto_map.h"
 #include "mkto_rate.h"
 #include "mkto_tally.h"
+#include "mkto_view.h"
 
 struct mkto_bytes {
     uint8_t *data;
@@ -200,6 +201,11 @@ struct mkto_intake_call {
     const struct mkto_subscription *subscription;
 };
 void mkto_intake_event(struct mkto_peer *peer, const struct mkto_event_frame *frame);
+/* The checks of any call. false: it does not pass, and that was answered. */
+bool mkto_intake_in_time(struct mkto_intake_call *call);
+bool mkto_intake_subscription(struct mkto_intake_call *call); /* finds it */
+/* One call, not a batch: reads it, decides, and answers. */
+void mkto_intake_single(struct mkto_intake_call *call);
 /* Decides on the write key, and sets the envelope's flag and source. false:
  * MKTO_ANSWER_UNAUTHORIZED. */
 bool mkto_intake_key(struct mkto_intake_call *call, const struct mkto_json *root);
@@ -213,6 +219,11 @@ void mkto_intake_filter(struct mkto_intake_call *call, enum mkto_call type,
 /* The body of an answer that says why. */
 struct mkto_slice mkto_intake_body(struct mkto_intake *intake, const char *text);
 uint64_t mkto_intake_hash(const struct mkto_subscription *subscription, struct mkto_slice id);
+
+/* ---- mkto_intake_view.c ---- */
+/* A page view that a web server passes on: judges it, and makes the page event of it. */
+void mkto_intake_view(struct mkto_peer *peer, const struct mkto_view *view,
+                      struct mkto_request *request);
 
 /* ---- mkto_intake_rate.c ---- */
 /* So many events: may they come from that network now? false: too many, and that was answered. */

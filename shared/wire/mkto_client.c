@@ -3,13 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "mkto_bytes.h"
 #include "mkto_counts.h"
+#include "mkto_inbox.h"
 #include "mkto_queue.h"
 
 #define NEVER UINT64_MAX
-#define READ_MIN 4096                                 /* bytes of the first read buffer */
-#define READ_MAX (MKTO_FRAME_HEADER + MKTO_FRAME_MAX) /* bytes: one frame */
 
 struct mkto_client {
     struct mkto_client_conf conf;
@@ -28,8 +26,7 @@ struct mkto_client {
 
     uint8_t *hello;
     size_t hello_len, hello_offset;
-    uint8_t *in; /* one frame that has not come whole; NULL when there is none */
-    size_t in_len, in_size;
+    struct mkto_inbox inbox;
 
     uint8_t refusal;
     char reason[MKTO_ERROR_MAX];
@@ -141,7 +138,7 @@ void mkto_client_destroy(struct mkto_client *client)
     }
     mkto_queue_free(&client->queue);
     free(client->hello);
-    free(client->in);
+    mkto_inbox_clear(&client->inbox);
     free(client);
 }
 
@@ -159,10 +156,32 @@ static bool is_busy(const struct mkto_client *client, size_t len, bool backgroun
                           queue->background_bytes > bytes / 2 - len);
 }
 
+static bool is_away(const struct mkto_client *client, uint64_t deadline, uint64_t now)
+{
+    return client->tripped || deadline <= now;
+}
+
+/* Where a frame of len bytes is to be written, which waits with the next seq from now on; NULL:
+ * BUSY. */
+static uint8_t *enqueue(struct mkto_client *client, uint64_t deadline, size_t len, void *request,
+                        uint64_t now)
+{
+    struct mkto_queue_node *node =
+        is_busy(client, len, request == NULL)
+            ? NULL
+            : mkto_queue_add(&client->queue, client->next_seq, deadline, len, request);
+    if (node == NULL) {
+        return NULL;
+    }
+    client->next_seq++;
+    expect(client, now);
+    return node->frame;
+}
+
 static enum mkto_answer submit(struct mkto_client *client, const struct mkto_event_frame *event,
                                const struct mkto_envelope *envelope, void *request, uint64_t now)
 {
-    if (client->tripped || event->deadline_ms <= now) {
+    if (is_away(client, event->deadline_ms, now)) {
         return MKTO_ANSWER_AWAY;
     }
     if (envelope->body.len > MKTO_BODY_MAX) {
@@ -174,12 +193,31 @@ static enum mkto_answer submit(struct mkto_client *client, const struct mkto_eve
     if (len == 0) {
         return MKTO_ANSWER_TOO_LARGE;
     }
-    if (is_busy(client, len, request == NULL) ||
-        !mkto_queue_add(&client->queue, &numbered, envelope, len, request)) {
+    uint8_t *frame = enqueue(client, event->deadline_ms, len, request, now);
+    if (frame == NULL) {
         return MKTO_ANSWER_BUSY;
     }
-    client->next_seq++;
-    expect(client, now);
+    mkto_event_write(&numbered, envelope, frame);
+    return MKTO_ANSWER_STORED;
+}
+
+static enum mkto_answer submit_view(struct mkto_client *client, const struct mkto_view *view,
+                                    const struct mkto_request *request, uint64_t now)
+{
+    if (is_away(client, view->deadline_ms, now)) {
+        return MKTO_ANSWER_AWAY;
+    }
+    struct mkto_view numbered = *view;
+    numbered.seq = client->next_seq;
+    const size_t len = mkto_view_write(&numbered, request, NULL);
+    if (len == 0) {
+        return MKTO_ANSWER_TOO_LARGE;
+    }
+    uint8_t *frame = enqueue(client, view->deadline_ms, len, NULL, now);
+    if (frame == NULL) {
+        return MKTO_ANSWER_BUSY;
+    }
+    mkto_view_write(&numbered, request, frame);
     return MKTO_ANSWER_STORED;
 }
 
@@ -190,6 +228,16 @@ enum mkto_answer mkto_client_submit(struct mkto_client *client,
 {
     const enum mkto_answer answer = submit(client, event, envelope, request, now);
     if (request == NULL && answer != MKTO_ANSWER_STORED) {
+        mkto_client_count(client, MKTO_SKIP_NOT_STORED, now);
+    }
+    return answer;
+}
+
+enum mkto_answer mkto_client_view(struct mkto_client *client, const struct mkto_view *view,
+                                  const struct mkto_request *request, uint64_t now)
+{
+    const enum mkto_answer answer = submit_view(client, view, request, now);
+    if (answer != MKTO_ANSWER_STORED) {
         mkto_client_count(client, MKTO_SKIP_NOT_STORED, now);
     }
     return answer;
@@ -296,14 +344,6 @@ void mkto_client_connected(struct mkto_client *client, uint64_t now)
     client->refusal = 0;
 }
 
-static void free_input(struct mkto_client *client)
-{
-    free(client->in);
-    client->in = NULL;
-    client->in_len = 0;
-    client->in_size = 0;
-}
-
 static uint64_t next_backoff(const struct mkto_client *client)
 {
     switch (client->refusal) {
@@ -326,7 +366,7 @@ static void end_connection(struct mkto_client *client, uint64_t now)
     client->state = MKTO_CLIENT_WAITING;
     client->backoff = next_backoff(client);
     client->retry_at = now + client->backoff;
-    free_input(client);
+    mkto_inbox_clear(&client->inbox);
     mkto_counts_rewind(&client->counts);
     mkto_queue_rewind(&client->queue);
     expire(client, now);
@@ -461,71 +501,13 @@ static int on_frame(struct mkto_client *client, const struct mkto_frame *frame,
     return mkto_error_set(err, "unexpected frame of type %d", (int)frame->type);
 }
 
-/* How many more bytes the frame in the buffer needs, as far as its header tells. */
-static size_t frame_needs(const struct mkto_client *client)
-{
-    if (client->in_len < MKTO_FRAME_HEADER) {
-        return MKTO_FRAME_HEADER - client->in_len;
-    }
-    return MKTO_FRAME_HEADER + mkto_bytes_get32(client->in) - client->in_len;
-}
-
-static int buffer(struct mkto_client *client, const uint8_t *data, size_t len,
-                  struct mkto_error *err)
-{
-    const size_t need = client->in_len + len;
-    if (need > client->in_size) {
-        size_t size = client->in_size == 0 ? READ_MIN : client->in_size * 2;
-        size = size < need ? need : size;
-        size = size > READ_MAX ? READ_MAX : size;
-        uint8_t *in = realloc(client->in, size);
-        if (in == NULL) {
-            return mkto_error_set(err, "out of memory for a frame");
-        }
-        client->in = in;
-        client->in_size = size;
-    }
-    mkto_bytes_put(client->in + client->in_len, data, len);
-    client->in_len = need;
-    return 0;
-}
-
-/* Takes what the buffered frame lacks, and no more. Returns the bytes used, or -1. */
-static long complete_frame(struct mkto_client *client, const uint8_t *data, size_t len,
-                           struct mkto_error *err)
-{
-    const size_t need = frame_needs(client);
-    const size_t used = len < need ? len : need;
-    if (buffer(client, data, used, err) != 0) {
-        return -1;
-    }
-    struct mkto_frame frame;
-    const long size = mkto_frame_next(client->in, client->in_len, &frame, err);
-    if (size < 0 || (size > 0 && on_frame(client, &frame, err) != 0)) {
-        return -1;
-    }
-    if (size > 0) {
-        free_input(client);
-    }
-    return (long)used;
-}
-
-/* One step: a frame straight from the caller's bytes, or the buffered one. */
+/* One frame, or what there is of it. Returns the bytes used, or -1. */
 static long step(struct mkto_client *client, const uint8_t *data, size_t len,
                  struct mkto_error *err)
 {
-    if (client->in_len > 0) {
-        return complete_frame(client, data, len, err);
-    }
     struct mkto_frame frame;
-    const long size = mkto_frame_next(data, len, &frame, err);
-    if (size == 0) {
-        return buffer(client, data, len, err) == 0 ? (long)len : -1;
-    }
-    if (size < 0 || on_frame(client, &frame, err) != 0) {
-        return -1;
-    }
-    return size;
+    const long used = mkto_inbox_take(&client->inbox, data, len, &frame, err);
+    return used > 0 && frame.payload != NULL && on_frame(client, &frame, err) != 0 ? -1 : used;
 }
 
 int mkto_client_input(struct mkto_client *client, const uint8_t *data, size_t len, uint64_t now)

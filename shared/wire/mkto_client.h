@@ -28,6 +28,7 @@
 #include <sys/uio.h>
 
 #include "mkto_frame.h"
+#include "mkto_view.h"
 
 #define MKTO_CLIENT_BUFFER_DEFAULT                                                                 \
     (16u << 20) /* bytes of waiting frames; over it submit answers BUSY */
@@ -89,6 +90,10 @@ enum mkto_answer mkto_client_submit(struct mkto_client *client,
                                     const struct mkto_event_frame *event,
                                     const struct mkto_envelope *envelope, void *request,
                                     uint64_t now);
+
+/* Hands in a page view, fire and forget, as above: deadline_ms counts, seq is chosen here. */
+enum mkto_answer mkto_client_view(struct mkto_client *client, const struct mkto_view *view,
+                                  const struct mkto_request *request, uint64_t now);
 
 /* The request is gone (client abort): forgets the pointer. What is already queued is still sent. */
 void mkto_client_cancel(struct mkto_client *client, void *request);

@@ -11,7 +11,7 @@ static const char *const type_names[] = {
     [MKTO_FRAME_REFUSED] = "REFUSED",   [MKTO_FRAME_EVENT] = "EVENT",
     [MKTO_FRAME_VERDICTS] = "VERDICTS", [MKTO_FRAME_LOG] = "LOG",
     [MKTO_FRAME_ASK] = "ASK",           [MKTO_FRAME_TELL] = "TELL",
-    [MKTO_FRAME_COUNTS] = "COUNTS",
+    [MKTO_FRAME_COUNTS] = "COUNTS",     [MKTO_FRAME_VIEW] = "VIEW",
 };
 
 long mkto_frame_next(const uint8_t *data, size_t len, struct mkto_frame *frame,
@@ -24,7 +24,7 @@ long mkto_frame_next(const uint8_t *data, size_t len, struct mkto_frame *frame,
     if (payload > MKTO_FRAME_MAX) {
         return mkto_error_set(err, "frame of %zu bytes, over %d", payload, MKTO_FRAME_MAX);
     }
-    if (data[4] < MKTO_FRAME_HELLO || data[4] > MKTO_FRAME_COUNTS) {
+    if (data[4] < MKTO_FRAME_HELLO || data[4] > MKTO_FRAME_VIEW) {
         return mkto_error_set(err, "unknown frame type %u", data[4]);
     }
     if (data[5] != 0 || data[6] != 0 || data[7] != 0) {

@@ -12,7 +12,7 @@
  *   HELLO           ------------->
  *                   <-------------      WELCOME, or REFUSED with the reason and then end of stream
  *   EVENT seq=1     ------------->
- *   EVENT seq=2     ------------->
+ *   VIEW seq=2      ------------->      a page view, which the courier judges (mkto_view)
  *                   <-------------      VERDICTS {1,2}      one frame for everything that one
  * commit made durable
  *                   <-------------      LOG                 to one presence connection only
@@ -31,7 +31,7 @@
 #include "mkto_error.h"
 #include "mkto_skip.h"
 
-#define MKTO_WIRE_VERSION 1
+#define MKTO_WIRE_VERSION 2
 #define MKTO_FRAME_HEADER 8                                            /* bytes */
 #define MKTO_FRAME_MAX (MKTO_BODY_MAX + MKTO_ENVELOPE_OVERHEAD + 4096) /* bytes of payload */
 #define MKTO_FRAME_TEXT_MAX 65535                                      /* bytes of one text */
@@ -49,6 +49,7 @@ enum mkto_frame_type {
     MKTO_FRAME_ASK,
     MKTO_FRAME_TELL,
     MKTO_FRAME_COUNTS,
+    MKTO_FRAME_VIEW,
 };
 
 enum mkto_role {

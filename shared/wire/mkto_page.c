@@ -242,14 +242,18 @@ bool mkto_page_judge(const struct mkto_request *request, const struct mkto_page_
         *skip = MKTO_SKIP_PREFETCH;
         return false;
     }
-    if (is_script(request)) {
-        return false;
-    }
+    return !is_script(request);
+}
+
+enum mkto_skip mkto_page_visitor(const struct mkto_request *request, enum mkto_skip privacy)
+{
     if (mkto_page_is_bot(request->header[MKTO_HEADER_USER_AGENT])) {
-        *skip = MKTO_SKIP_BOT;
-        return false;
+        return MKTO_SKIP_BOT;
     }
-    return true;
+    if (privacy != MKTO_SKIP_NONE) {
+        return privacy;
+    }
+    return request->visitor.found ? MKTO_SKIP_NONE : MKTO_SKIP_NO_VISITOR;
 }
 
 /* Its event. */
@@ -290,25 +294,52 @@ static size_t write_body(const struct mkto_request *request, struct mkto_slice p
     return writer.len <= size ? writer.len : 0;
 }
 
+/* What is tried one after the other until it fits. */
+struct attempt {
+    struct mkto_slice path, referrer;
+};
+
+#define ATTEMPTS 4
+
+static void list_attempts(struct mkto_slice uri, struct mkto_slice referrer,
+                          struct attempt attempts[ATTEMPTS])
+{
+    const struct mkto_slice path = path_of(uri);
+    referrer = before(referrer, '#');
+    attempts[0] = (struct attempt){path, referrer};
+    attempts[1] = (struct attempt){path, before(referrer, '?')};
+    attempts[2] = (struct attempt){before(path, '?'), before(referrer, '?')};
+    attempts[3] = (struct attempt){before(path, '?'), MKTO_SLICE_NONE};
+}
+
 size_t mkto_page_body(const struct mkto_request *request, char *out, size_t size)
 {
-    const struct mkto_slice path = path_of(request->uri);
-    const struct mkto_slice referrer = before(request->header[MKTO_HEADER_REFERER], '#');
-    const struct mkto_slice attempts[][2] = {
-        {path, referrer},
-        {path, before(referrer, '?')},
-        {before(path, '?'), before(referrer, '?')},
-        {before(path, '?'), MKTO_SLICE_NONE},
-    };
+    struct attempt attempts[ATTEMPTS];
+    size_t len = 0;
     if (!mkto_host_is_clean(request->host)) {
         return 0;
     }
     size = size < MKTO_PAGE_BODY_MAX ? size : MKTO_PAGE_BODY_MAX;
-    for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
-        const size_t len = write_body(request, attempts[i][0], attempts[i][1], out, size);
-        if (len > 0) {
-            return len;
+    list_attempts(request->uri, request->header[MKTO_HEADER_REFERER], attempts);
+    for (size_t i = 0; i < ATTEMPTS && len == 0; i++) {
+        len = write_body(request, attempts[i].path, attempts[i].referrer, out, size);
+    }
+    return len;
+}
+
+bool mkto_page_fit(struct mkto_slice *uri, struct mkto_slice *referrer)
+{
+    struct attempt attempts[ATTEMPTS];
+    if (uri->len + referrer->len <= MKTO_PAGE_BODY_MAX) { /* nearly always */
+        return true;
+    }
+    list_attempts(*uri, *referrer, attempts);
+    for (size_t i = 0; i < ATTEMPTS; i++) {
+        if (attempts[i].path.len + attempts[i].referrer.len <= MKTO_PAGE_BODY_MAX) {
+            *uri = attempts[i].path;
+            *referrer = attempts[i].referrer;
+            return true;
         }
     }
-    return 0;
+    return false;
 }

@@ -27,10 +27,16 @@ struct mkto_page_response {
  * nothing of what they answer with; fetched neither by script (Sec-Fetch-Dest other
  * than document; X-Requested-With, but for the app's name that an Android web view puts there) nor
  * ahead of time (Sec-Purpose, Purpose, X-Purpose, X-Moz). false: not a page view at all, *skip is
- * NONE, or PREFETCH or BOT for one that is kept out and counted.
+ * NONE, or PREFETCH for one that is kept out and counted.
  */
 bool mkto_page_judge(const struct mkto_request *request, const struct mkto_page_response *response,
                      enum mkto_skip *skip);
+
+/*
+ * Then: who has seen it. BOT, else what mkto_privacy_judge has said, else NO_VISITOR, or NONE. A
+ * request that privacy lets through must be settled.
+ */
+enum mkto_skip mkto_page_visitor(const struct mkto_request *request, enum mkto_skip privacy);
 
 /* text/html and application/xhtml+xml, with any parameters. */
 bool mkto_page_is_document(struct mkto_slice content_type);
@@ -49,5 +55,9 @@ bool mkto_page_is_bot(struct mkto_slice user_agent);
  * MKTO_PAGE_BODY_MAX bytes, or Host is no clean host (mkto_host_is_clean).
  */
 size_t mkto_page_body(const struct mkto_request *request, char *out, size_t size);
+
+/* Cuts of a path and a referrer what mkto_page_body would leave out anyway, since it grows none
+ * shorter; together they have at most MKTO_PAGE_BODY_MAX bytes then. false: nothing would do. */
+bool mkto_page_fit(struct mkto_slice *uri, struct mkto_slice *referrer);
 
 #endif

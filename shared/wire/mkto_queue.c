@@ -197,26 +197,26 @@ void mkto_queue_free(struct mkto_queue *queue)
     free(queue->by_request);
 }
 
-bool mkto_queue_add(struct mkto_queue *queue, const struct mkto_event_frame *event,
-                    const struct mkto_envelope *envelope, size_t len, void *request)
+struct mkto_queue_node *mkto_queue_add(struct mkto_queue *queue, uint64_t seq, uint64_t deadline,
+                                       size_t len, void *request)
 {
     struct mkto_queue_node *node = take_node(queue, len);
     if (node == NULL) {
-        return false;
+        return NULL;
     }
-    *node = (struct mkto_queue_node){.seq = event->seq,
-                                     .deadline = event->deadline_ms,
+    *node = (struct mkto_queue_node){.seq = seq,
+                                     .deadline = deadline,
                                      .request = request,
                                      .background = request == NULL,
+                                     .len = len,
                                      .room = node->room};
-    node->len = mkto_event_write(event, envelope, node->frame);
     if (queue->waiting >= queue->table_size) {
         table_grow(queue);
     }
     table_insert(queue, node);
     append(queue, node);
     insert_by_deadline(queue, node);
-    return true;
+    return node;
 }
 
 void mkto_queue_cancel(struct mkto_queue *queue, const void *request)

@@ -9,9 +9,10 @@
 #ifndef MKTO_QUEUE_H
 #define MKTO_QUEUE_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/uio.h>
-
-#include "mkto_frame.h"
 
 #define MKTO_QUEUE_ROOM 1920     /* bytes: a frame up to this long is of the usual size */
 #define MKTO_QUEUE_SPARE_MAX 256 /* nodes that are kept: 512 KiB */
@@ -48,10 +49,10 @@ struct mkto_queue {
 bool mkto_queue_init(struct mkto_queue *queue);
 void mkto_queue_free(struct mkto_queue *queue);
 
-/* Encodes a call, whose frame takes len bytes, and lets it wait; without a request it is fire and
- * forget. Seqs must rise. false when memory runs out. */
-bool mkto_queue_add(struct mkto_queue *queue, const struct mkto_event_frame *event,
-                    const struct mkto_envelope *envelope, size_t len, void *request);
+/* Lets a call wait whose frame has len bytes, which the caller writes to the node at once; without
+ * a request it is fire and forget. Seqs must rise. NULL when memory runs out. */
+struct mkto_queue_node *mkto_queue_add(struct mkto_queue *queue, uint64_t seq, uint64_t deadline,
+                                       size_t len, void *request);
 
 /* Forgets the pointer wherever it stands. */
 void mkto_queue_cancel(struct mkto_queue *queue, const void *request);

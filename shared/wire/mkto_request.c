@@ -19,6 +19,7 @@ static const struct row rows[] = {
     ROW("X-Moz", MKTO_HEADER_X_MOZ),
     ROW("Accept", MKTO_HEADER_ACCEPT),
     ROW("Origin", MKTO_HEADER_ORIGIN),
+    ROW("Cookie", MKTO_HEADER_COOKIE),
     ROW("Referer", MKTO_HEADER_REFERER),
     ROW("Purpose", MKTO_HEADER_PURPOSE),
     ROW("Sec-GPC", MKTO_HEADER_SEC_GPC),
@@ -40,8 +41,8 @@ static const struct row rows[] = {
 _Static_assert(sizeof(rows) / sizeof(rows[0]) == MKTO_HEADER_COUNT, "a row for each header");
 
 /* The first row of each length; the next one's is its end. */
-static const uint8_t first[LENGTH_MAX + 2] = {0, 0, 0, 0,  1,  1,  2,  4,  7,
-                                              7, 8, 9, 10, 11, 13, 16, 17, MKTO_HEADER_COUNT};
+static const uint8_t first[LENGTH_MAX + 2] = {0, 0, 0,  0,  1,  1,  2,  5,  8,
+                                              8, 9, 10, 11, 12, 14, 17, 18, MKTO_HEADER_COUNT};
 
 /* The first letter and the last, of either case. */
 static bool may_be(struct mkto_slice name, struct mkto_slice row)
@@ -64,6 +65,13 @@ enum mkto_header mkto_header_find(struct mkto_slice name)
     return MKTO_HEADER_COUNT;
 }
 
+static void note_cookie(struct mkto_request *request, struct mkto_slice value)
+{
+    if (value.len <= MKTO_COOKIE_RAW_MAX && request->cookie_count < MKTO_REQUEST_COOKIES_MAX) {
+        request->cookies[request->cookie_count++] = value;
+    }
+}
+
 /* One way through a header that may be long, for both names. */
 static void read_cookies(struct mkto_request *request, struct mkto_slice cookies)
 {
@@ -73,7 +81,7 @@ static void read_cookies(struct mkto_request *request, struct mkto_slice cookies
         const struct mkto_slice cookie = mkto_cookie_next(&cookies);
         struct mkto_slice value;
         if (mkto_cookie_is(cookie, visitor, &value)) {
-            mkto_cookie_offer(&request->visitor, value, request->munchkin_id, request->host);
+            note_cookie(request, value);
         } else if (mkto_cookie_is(cookie, opt_out, &value)) {
             request->opt_out = request->opt_out || mkto_slice_unquote(value).len > 0;
         }
@@ -87,14 +95,14 @@ void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
     if (value.data == NULL) {
         value = MKTO_SLICE_LIT("");
     }
-    if (header < MKTO_HEADER_COUNT) {
+    if (header == MKTO_HEADER_COOKIE) {
+        read_cookies(request, value);
+    } else if (header < MKTO_HEADER_COUNT) {
         if (request->header[header].data == NULL) {
             request->header[header] = value;
         } else if (header == MKTO_HEADER_CONTENT_TYPE) {
             request->header[header] = MKTO_SLICE_LIT("");
         }
-    } else if (mkto_slice_is_fold(name, "Cookie")) {
-        read_cookies(request, value);
     }
 }
 
@@ -104,6 +112,23 @@ bool mkto_request_is_https(struct mkto_slice said, bool connection)
         return true;
     }
     return connection && !mkto_slice_is_fold(said, "http");
+}
+
+void mkto_request_settle(struct mkto_request *request)
+{
+    for (size_t i = 0; i < request->cookie_count; i++) {
+        mkto_cookie_offer(&request->visitor, request->cookies[i], request->munchkin_id,
+                          request->host);
+    }
+}
+
+void mkto_request_keep(struct mkto_request *request, const struct mkto_cookie *cookie, char *text)
+{
+    const size_t len = mkto_cookie_format(cookie->id, cookie->token, text, MKTO_COOKIE_MAX);
+    request->visitor.found = true;
+    request->visitor.best = *cookie;
+    request->cookies[0] = (struct mkto_slice){text, len};
+    request->cookie_count = 1;
 }
 
 struct mkto_slice mkto_request_query(struct mkto_slice url)

@@ -4,7 +4,9 @@
  * back (mkto_cookie_set), what crosses the socket (mkto_envelope).
  *
  * A server sets the members above `header` first, then calls mkto_request_header once for each
- * header that came. Slices point into the server's own memory and must outlive the request.
+ * header that came, then mkto_request_settle; the last is the courier's for a page view that the
+ * server only passes on (mkto_view). Slices point into the server's own memory and must outlive the
+ * request.
  */
 #ifndef MKTO_REQUEST_H
 #define MKTO_REQUEST_H
@@ -17,6 +19,7 @@
 #include "mkto_slice.h"
 
 #define MKTO_OPT_OUT_NAME "mkto_opt_out" /* Munchkin's cookie (contract munchkin-and-rest A1) */
+#define MKTO_REQUEST_COOKIES_MAX 8       /* _mkto_trk cookies that are looked at: the first ones */
 
 /* The headers that a rule looks at. A header that comes twice counts as its first; two Content-Type
  * contradict each other, and count as an empty one, which is no type. */
@@ -26,6 +29,7 @@ enum mkto_header {
     MKTO_HEADER_AUTHORIZATION,
     MKTO_HEADER_CONTENT_ENCODING,
     MKTO_HEADER_CONTENT_TYPE,
+    MKTO_HEADER_COOKIE, /* only what it says of the visitor is kept, in other members */
     MKTO_HEADER_DNT,
     MKTO_HEADER_IF_NONE_MATCH,
     MKTO_HEADER_ORIGIN,
@@ -53,14 +57,17 @@ struct mkto_request {
     bool https;                    /* as mkto_request_is_https says */
 
     struct mkto_slice header[MKTO_HEADER_COUNT]; /* absent ones are MKTO_SLICE_NONE */
-    struct mkto_cookie_pick visitor;             /* the _mkto_trk that came */
     bool opt_out;                                /* there is a mkto_opt_out with a value */
+    size_t cookie_count;
+    /* The values of _mkto_trk as they came, but for those over MKTO_COOKIE_RAW_MAX. */
+    struct mkto_slice cookies[MKTO_REQUEST_COOKIES_MAX];
+    struct mkto_cookie_pick visitor; /* the best of them; mkto_request_settle finds it */
 };
 
 /* The header's number, or MKTO_HEADER_COUNT for those that no rule looks at. Any case. */
 enum mkto_header mkto_header_find(struct mkto_slice name);
 
-/* Takes one header: notes it, or reads it when it is a Cookie. */
+/* Takes one header: notes it, or what of it is ours when it is a Cookie. */
 void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
                          struct mkto_slice value);
 
@@ -70,6 +77,13 @@ void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
  * `connection`, which is the server's own.
  */
 bool mkto_request_is_https(struct mkto_slice said, bool connection);
+
+/* All headers are there: reads the cookies, and finds the visitor. */
+void mkto_request_settle(struct mkto_request *request);
+
+/* From now on this is the visitor's cookie, whatever came: the answer brings it. Its value is
+ * written to `text` (MKTO_COOKIE_MAX bytes, which must live as long as the request). */
+void mkto_request_keep(struct mkto_request *request, const struct mkto_cookie *cookie, char *text);
 
 /* What stands behind the first '?' of a URL; absent when there is no '?'. */
 struct mkto_slice mkto_request_query(struct mkto_slice url);

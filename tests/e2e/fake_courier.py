@@ -9,7 +9,8 @@ A courier that keeps nothing and does what a test tells it. It speaks shared/wir
     fake.answer(fake.events[0], Answer("stored"))               # later, after SILENT
     fake.hold() / fake.release()                    # stops reading, as a stopped process does
     fake.log(4, "MKTO0301 text")                    # to every presence connection
-    fake.events, fake.hellos                        # what came; event.seq .call .body .fields .flags .authorization .ack .connection
+    fake.events, fake.hellos                        # what came; event.seq .call .body .fields .flags .authorization .ack .connection;
+                                                    # of a page view .seq .call ("view") .path .fields .connection
     fake.counts                                     # what the server kept away itself: {"consent": 2}
     fake.wait(3); fake.cut_all(); fake.stop()
 """
@@ -19,8 +20,8 @@ import socket
 import struct
 import threading
 
-from wire import (ANSWERS, COUNTS, EVENT, FLAGS, HELLO, LOG, PRESENCE, REASONS, REFUSED, SKIPS, VERDICTS, VERSION,
-                  WELCOME_FRAME, Broken, Stream, read_envelope, text)
+from wire import (ANSWERS, COUNTS, EVENT, FLAGS, HELLO, LOG, PRESENCE, REASONS, REFUSED, SKIPS, VERDICTS, VERSION, VIEW,
+                  WELCOME_FRAME, Broken, Stream, read_envelope, read_view, text)
 
 
 class Answer:
@@ -56,6 +57,17 @@ class Event:
     @property
     def flags(self):
         return {name for name, bit in FLAGS.items() if self.fields["flags"] & bit}
+
+
+class View:
+    """A page view, as the server passes it on: .call is "view", .path what the visitor asked for."""
+    call, authorization, body = "view", b"", None
+
+    def __init__(self, connection, reader):
+        self.connection = connection
+        self.seq, self.deadline = reader.take("QQ")
+        self.fields = read_view(reader)
+        self.path = self.fields["uri"].decode()
 
 
 class FakeCourier:
@@ -157,8 +169,8 @@ class FakeCourier:
                 if kind == COUNTS:
                     self._count(reader)
                     continue
-                assert kind == EVENT, "frame of type %d" % kind
-                event = Event(stream, reader)
+                assert kind in (EVENT, VIEW), "frame of type %d" % kind
+                event = Event(stream, reader) if kind == EVENT else View(stream, reader)
                 self._note(self.events, event)
                 self._do(stream, event, self.rule(event))
         except (Broken, OSError):

@@ -34,7 +34,8 @@ def token(reply):
 
 
 def viewers(fake, count):
-    return [event.fields["cookie"].decode().split("token:")[1] for event in fake.wait(count)]
+    cookies = [event.fields["cookies"] if event.call == "view" else [event.fields["cookie"]] for event in fake.wait(count)]
+    return [cookie.decode().split("token:")[1] for (cookie,) in cookies]
 
 
 @pytest.fixture(name="cache")

@@ -419,7 +419,7 @@ def test_other_config_path_is_refused(couriers):
 def test_other_version_is_refused(couriers):
     couriers.start()
     with pytest.raises(wire.Refused) as error:
-        couriers.client(version=2)
+        couriers.client(version=wire.VERSION + 1)
     assert error.value.reason == "version"
 
 

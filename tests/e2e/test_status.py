@@ -82,8 +82,8 @@ def test_it_counts_as_no_page(site):
             reply = site.get("/mkto-status" + query, person)
             assert reply.status == 200 and not reply.every("set-cookie")
         site.get("/index.html", person)
-        wait_until(lambda: any(event.call == "page" for event in courier.events), what="the page view")
-        assert [event.call for event in courier.events] == ["status", "page"]
+        wait_until(lambda: any(event.call == "view" for event in courier.events), what="the page view")
+        assert [event.call for event in courier.events] == ["status", "view"]
         assert courier.events[0].fields.get("body", b"") == b""
     finally:
         courier.stop()

@@ -13,9 +13,9 @@ import socket
 import struct
 import time
 
-VERSION = 1
+VERSION = 2
 EVENTS, PRESENCE, TOOL = 1, 2, 3
-HELLO, WELCOME_FRAME, REFUSED, EVENT, VERDICTS, LOG, ASK, TELL, COUNTS = range(1, 10)
+HELLO, WELCOME_FRAME, REFUSED, EVENT, VERDICTS, LOG, ASK, TELL, COUNTS, VIEW = range(1, 11)
 ANSWERS = ("stored", "filtered", "bad_request", "unauthorized", "forbidden", "not_found", "bad_method", "too_large",
            "bad_media_type", "rate_limited", "away", "busy", "full", "expired")
 CALLS = ("none", "identify", "track", "page", "screen", "group", "alias", "batch", "hash", "status")
@@ -106,6 +106,34 @@ class Reader:
         return self.at < len(self.data)
 
 
+VIEW_TEXTS = ("subscription", "email", "remote_addr", "host", "uri", "referer", "user_agent", "accept_language", "dnt", "gpc", "origin",
+              "sec_fetch_site")
+
+
+def read_view(reader):
+    """The rest of a VIEW frame, behind seq and deadline, as a dict: texts as bytes or None, cookies as a list of them."""
+    fields = {"received_ms": reader.take("q"), "request_id": reader.bytes(16).hex().encode()}
+    fields["https"], cookies = reader.take("BB")
+
+    def one():
+        size = reader.take("H")
+        return reader.bytes(size - 1) if size else None
+    fields.update((name, one()) for name in VIEW_TEXTS)
+    fields["cookies"] = [one() for _ in range(cookies)]
+    assert not reader.more()
+    return fields
+
+
+def write_view(seq, deadline, cookies=(), https=False, received_ms=None, request_id=b"\x01" * 16, **texts):
+    """The payload of a VIEW frame."""
+    def one(value):
+        value = value.encode() if isinstance(value, str) else value
+        return struct.pack("<H", 0) if value is None else struct.pack("<H", len(value) + 1) + value
+    received = int(time.time() * 1000) if received_ms is None else received_ms
+    return (struct.pack("<QQq", seq, deadline, received) + request_id + struct.pack("<BB", https, len(cookies)) +
+            b"".join(one(texts.pop(name, None)) for name in VIEW_TEXTS) + b"".join(map(one, cookies)))
+
+
 class Stream:
     """Frames over a socket."""
 
@@ -117,7 +145,7 @@ class Stream:
         while True:
             if len(self.buffer) >= 8:
                 size, kind = struct.unpack_from("<IBxxx", self.buffer)
-                if size > FRAME_MAX or not 1 <= kind <= COUNTS:
+                if size > FRAME_MAX or not 1 <= kind <= VIEW:
                     raise Broken("bad frame: type %d, %d bytes" % (kind, size))
                 if len(self.buffer) >= 8 + size:
                     payload, self.buffer = self.buffer[8:8 + size], self.buffer[8 + size:]

@@ -1,11 +1,12 @@
 /*
  * fuzz_frame: a stream of frames, as a courier or a server reads it. What is read is written again
- * as the same bytes; an event's envelope survives encoding.
+ * as the same bytes; an event's envelope survives encoding; a page view can be judged.
  */
 #include <stdlib.h>
 
 #include "check.h"
-#include "mkto_frame.h"
+#include "mkto_page.h"
+#include "mkto_view.h"
 
 static void check_same(const struct mkto_frame *frame, const uint8_t *out, size_t len)
 {
@@ -146,6 +147,36 @@ static int check_counts(const struct mkto_frame *frame, struct mkto_error *err)
     return 0;
 }
 
+/* One that is too long for an event is cut when it is written again. */
+static int check_view(const struct mkto_frame *frame, struct mkto_error *err)
+{
+    static char body[MKTO_PAGE_BODY_MAX];
+    struct mkto_request request;
+    struct mkto_view view;
+
+    if (mkto_view_read(frame, &view, &request, err) != 0) {
+        return -1;
+    }
+    HOLDS(check_within(request.uri, frame->payload, frame->len));
+    HOLDS(check_within(view.email, frame->payload, frame->len));
+    HOLDS(request.cookie_count <= MKTO_REQUEST_COOKIES_MAX);
+    const size_t len = mkto_view_write(&view, &request, NULL);
+    if (len == frame->len + MKTO_FRAME_HEADER) {
+        uint8_t *out = malloc(len);
+        HOLDS(out != NULL && mkto_view_write(&view, &request, out) == len);
+        check_same(frame, out, len);
+        free(out);
+    } else {
+        HOLDS(request.uri.len + request.header[MKTO_HEADER_REFERER].len > MKTO_PAGE_BODY_MAX);
+    }
+    request.munchkin_id = MKTO_SLICE_LIT("561-HYG-937");
+    mkto_request_settle(&request);
+    HOLDS(!request.visitor.found || request.visitor.best.token[0] != '\0');
+    mkto_page_visitor(&request, MKTO_SKIP_NONE);
+    HOLDS(mkto_page_body(&request, body, sizeof(body)) <= sizeof(body));
+    return 0;
+}
+
 #define READ_AND_WRITE(type, read, write)                                                          \
     do {                                                                                           \
         struct type value;                                                                         \
@@ -168,6 +199,7 @@ static int check_frame(const struct mkto_frame *frame, struct mkto_error *err)
     case MKTO_FRAME_ASK: READ_AND_WRITE(mkto_ask, mkto_ask_read, mkto_ask_write);
     case MKTO_FRAME_TELL: READ_AND_WRITE(mkto_tell, mkto_tell_read, mkto_tell_write);
     case MKTO_FRAME_COUNTS: return check_counts(frame, err);
+    case MKTO_FRAME_VIEW: return check_view(frame, err);
     }
     return 0;
 }

@@ -105,6 +105,8 @@ static size_t serve(int fd, const uint8_t *data, size_t len)
            (size = mkto_frame_next(data + used, len - used, &frame, &err)) > 0) {
         struct mkto_event_frame event;
         struct mkto_envelope envelope;
+        struct mkto_request request;
+        struct mkto_view view;
         used += (size_t)size;
         if (frame.type == MKTO_FRAME_HELLO) {
             welcome(fd);
@@ -114,6 +116,9 @@ static size_t serve(int fd, const uint8_t *data, size_t len)
                                         &envelope, &err) == 0) {
             verdicts[count++] =
                 (struct mkto_verdict_frame){.seq = event.seq, .body = envelope.body};
+        } else if (frame.type == MKTO_FRAME_VIEW &&
+                   mkto_view_read(&frame, &view, &request, &err) == 0) {
+            verdicts[count++] = (struct mkto_verdict_frame){.seq = view.seq};
         }
     }
     atomic_fetch_add(&served, (int)count);
@@ -164,7 +169,9 @@ static void *requests(void *arg)
         const struct mkto_event_frame event = {.deadline_ms = marketo_now() + TIMEOUT_MS};
         const struct mkto_envelope envelope = {.call = MKTO_CALL_TRACK,
                                                .body = mkto_slice_str(body)};
-        marketo_link_post(link_of_all, &event, &envelope);
+        const struct mkto_view view = {.deadline_ms = event.deadline_ms};
+        const struct mkto_request request = {.host = MKTO_SLICE_LIT("h"), .uri = envelope.body};
+        marketo_link_view(link_of_all, &view, &request);
         marketo_link_call(link_of_all, &event, &envelope, pool, &verdict);
         marketo_link_count(link_of_all, MKTO_SKIP_BOT);
         if (verdict.answer != MKTO_ANSWER_STORED || !mkto_slice_is(verdict.body, body)) {

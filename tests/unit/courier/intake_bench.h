@@ -20,6 +20,7 @@
 
 #include "mkto_event.h"
 #include "mkto_intake.h"
+#include "mkto_note.h"
 #include "temp_directory.h"
 
 #define DIGEST 4711
@@ -363,6 +364,16 @@ static inline struct mkto_envelope stored_at(struct bench *bench, int64_t id)
         mkto_envelope_decode((const uint8_t *)row.envelope.data, row.envelope.len, &envelope, &err),
         0);
     return envelope;
+}
+
+/* A number of the status, or of a list in it. */
+static inline int64_t counted(struct bench *bench, const char *list, const char *word)
+{
+    struct mkto_note status = mkto_note_object(bench->pool);
+    mkto_intake_status(bench->intake, &status);
+    const struct mkto_json *number =
+        mkto_json_get(list == NULL ? status.node : mkto_json_get(status.node, list), word);
+    return number == NULL ? 0 : atoll(number->text.data);
 }
 
 #define INTAKE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

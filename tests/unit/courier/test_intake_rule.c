@@ -1,8 +1,6 @@
 /* Who may send what, how fast, and what of it is stored. */
 #include "intake_bench.h"
 
-#include "mkto_note.h"
-
 #define CREDENTIALS "rest_client_id = c\nrest_client_secret_file = /c\n"
 #define RULES                                                                                      \
     "[marketo slow]\nmunchkin_id = AAA-BBB-CCC\nhost = b.example.com\nrate = 2\nrate_burst = 3\n"  \
@@ -17,15 +15,6 @@ static int setup_rules(void **state)
 
 #define BODY "{\"event\":\"E\",\"userId\":\"u\"}"
 #define SLOW .subscription = "slow", .body = BODY, .flags = MKTO_ENVELOPE_BROWSER
-
-static int64_t counted(struct bench *bench, const char *list, const char *word)
-{
-    struct mkto_note status = mkto_note_object(bench->pool);
-    mkto_intake_status(bench->intake, &status);
-    const struct mkto_json *number =
-        mkto_json_get(list == NULL ? status.node : mkto_json_get(status.node, list), word);
-    return number == NULL ? 0 : atoll(number->text.data);
-}
 
 static void a_network_has_a_rate(void **state)
 {

@@ -20,7 +20,7 @@ static size_t take_counts(struct mkto_client *client, struct mkto_counts_frame *
             }
             frames++;
         } else {
-            assert_int_equal(frame.type, MKTO_FRAME_EVENT);
+            assert_true(frame.type == MKTO_FRAME_EVENT || frame.type == MKTO_FRAME_VIEW);
             (*events)++;
         }
         data += size;
@@ -46,6 +46,46 @@ static void stored_and_forgotten(void **state)
     assert_int_equal(mkto_client_background(client), 0);
     assert_int_equal(mkto_client_deadline(client), UINT64_MAX);
     assert_int_equal(got_count, 0);
+    mkto_client_destroy(client);
+}
+
+static enum mkto_answer show(struct mkto_client *client, size_t path, uint64_t deadline)
+{
+    static char text[MKTO_VIEW_TEXT_MAX + 1];
+    memset(text, 'a', sizeof(text));
+    const struct mkto_view view = {.deadline_ms = deadline};
+    const struct mkto_request request = {.uri = {text, path}};
+    return mkto_client_view(client, &view, &request, T0);
+}
+
+static void page_views(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(60000, 4);
+    struct mkto_counts_frame sum = {{0}};
+    struct mkto_request request;
+    struct mkto_frame frame;
+    struct mkto_view view;
+    size_t len, events;
+    make_ready(client, T0);
+    assert_int_equal(show(client, 5, 2000), MKTO_ANSWER_STORED);
+    const uint8_t *data = take(client, SIZE_MAX, &len);
+    assert_int_equal(mkto_frame_next(data, len, &frame, NULL), len);
+    assert_int_equal(mkto_view_read(&frame, &view, &request, NULL), 0);
+    assert_int_equal(view.seq, 1);
+    assert_int_equal(request.uri.len, 5);
+    assert_int_equal(mkto_client_background(client), 1);
+    assert_int_equal(show(client, 5, T0), MKTO_ANSWER_AWAY);
+    assert_int_equal(show(client, MKTO_VIEW_TEXT_MAX + 1, 2000), MKTO_ANSWER_TOO_LARGE);
+    assert_int_equal(show(client, MKTO_VIEW_TEXT_MAX, 2000), MKTO_ANSWER_STORED);
+    assert_int_equal(show(client, 5, 2000), MKTO_ANSWER_BUSY);
+    assert_int_equal(verdict(client, 1, MKTO_ANSWER_FILTERED, T0), 0);
+    assert_int_equal(mkto_client_background(client), 1);
+    assert_int_equal(got_count, 0);
+    take_counts(client, &sum, &events);
+    mkto_client_tick(client, T0 + MKTO_CLIENT_COUNTS_EVERY);
+    take_counts(client, &sum, &events);
+    assert_int_equal(sum.of[MKTO_SKIP_NOT_STORED], 4); /* and the one that was in time no longer */
     mkto_client_destroy(client);
 }
 
@@ -289,6 +329,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stored_and_forgotten),
+        cmocka_unit_test(page_views),
         cmocka_unit_test(deadline_trips_nothing),
         cmocka_unit_test(silence_ends_a_connection),
         cmocka_unit_test(refused_is_counted),

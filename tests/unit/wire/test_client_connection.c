@@ -76,7 +76,7 @@ static void other_version(void **state)
     connect_only(client, T0);
     assert_int_equal(welcome_as(client, MKTO_WIRE_VERSION + 1, T0), -1);
     assert_string_equal(mkto_client_reason(client),
-                        "the courier speaks wire version 2, this server 1");
+                        "the courier speaks wire version 3, this server 2");
     mkto_client_closed(client, 0, T0);
     assert_int_equal(mkto_client_deadline(client), T0 + MKTO_CLIENT_BACKOFF_MAX);
     mkto_client_destroy(client);
@@ -140,7 +140,7 @@ static void every_cut(void **state)
 {
     (void)state;
     uint8_t data[512];
-    size_t len = mkto_welcome_write(&(struct mkto_welcome){1, 5, 0, 1}, data);
+    size_t len = mkto_welcome_write(&(struct mkto_welcome){MKTO_WIRE_VERSION, 5, 0, 1}, data);
     const struct mkto_log_frame log = {5, MKTO_SLICE_LIT("MKTO0201 up")};
     const struct mkto_verdict_frame both[] = {
         {.seq = 1, .body = MKTO_SLICE_LIT("{\"success\":true}")}, {.seq = 2}};

@@ -378,7 +378,7 @@ static void random_input(void **state)
         if (mkto_client_output(client, &iov, 1) == 1) {
             mkto_client_sent(client, iov.iov_len);
         }
-        size_t len = mkto_welcome_write(&(struct mkto_welcome){1, 1, 1, 1}, data);
+        size_t len = mkto_welcome_write(&(struct mkto_welcome){MKTO_WIRE_VERSION, 1, 1, 1}, data);
         assert_int_equal(mkto_client_input(client, data, len, 0), 0);
         for (int part = 0; part < 20; part++) {
             len = wire_below(&seed, sizeof(data));

@@ -17,6 +17,7 @@ static struct mkto_request request_of(const char *host, const char *cookies)
                                    .host = mkto_slice_str(host),
                                    .munchkin_id = MKTO_SLICE_LIT(ID)};
     mkto_request_header(&request, MKTO_SLICE_LIT("Cookie"), mkto_slice_str(cookies));
+    mkto_request_settle(&request);
     return request;
 }
 

@@ -1,6 +1,7 @@
 #include "wire_test.h"
 
 #include "mkto_frame.h"
+#include "mkto_view.h"
 
 #define PATH "/etc/marketo/marketo.conf"
 
@@ -35,17 +36,19 @@ static const struct mkto_verdict_frame verdicts[] = {
         assert_int_equal((call_write), (len));                                                     \
     } while (0)
 
-enum { KINDS = 9 };
+enum { KINDS = 10 };
 
 /* One frame of each type. */
 static uint8_t *sample(int kind, size_t *len)
 {
-    const struct mkto_welcome welcome = {1, 2, 3, 4};
+    const struct mkto_welcome welcome = {MKTO_WIRE_VERSION, 2, 3, 4};
     const struct mkto_refused refused = {MKTO_REFUSED_CONFIG, MKTO_SLICE_LIT("another file")};
     const struct mkto_log_frame log = {4, MKTO_SLICE_LIT("MKTO0301 slow")};
     const struct mkto_ask ask = {MKTO_SLICE_LIT("status"), MKTO_SLICE_LIT("{}")};
     const struct mkto_tell tell = {true, MKTO_SLICE_LIT("{\"events\":0}")};
     const struct mkto_counts_frame counts = {{[MKTO_SKIP_BOT] = 7, [MKTO_SKIP_ORIGIN] = 1}};
+    const struct mkto_view view = {.seq = 9, .deadline_ms = 5000, .received_ms = 1};
+    const struct mkto_request shown = {.uri = MKTO_SLICE_LIT("/a"), .host = MKTO_SLICE_LIT("h")};
     uint8_t *out = NULL;
     switch (kind) {
     case 0: WRITE(*len, mkto_hello_write(&hello, NULL), mkto_hello_write(&hello, out)); break;
@@ -67,6 +70,9 @@ static uint8_t *sample(int kind, size_t *len)
     case 8:
         WRITE(*len, mkto_counts_frame_write(&counts, NULL), mkto_counts_frame_write(&counts, out));
         break;
+    case 9:
+        WRITE(*len, mkto_view_write(&view, &shown, NULL), mkto_view_write(&view, &shown, out));
+        break;
     default: WRITE(*len, mkto_tell_write(&tell, NULL), mkto_tell_write(&tell, out)); break;
     }
     return out;
@@ -84,7 +90,9 @@ static int read_any(const struct mkto_frame *frame, struct mkto_error *err)
         struct mkto_ask ask;
         struct mkto_tell tell;
         struct mkto_counts_frame counts;
+        struct mkto_view view;
     } any;
+    struct mkto_request request;
     struct mkto_verdict_iter iter = {0, 0};
     struct mkto_verdict_frame verdict;
     int rc;
@@ -97,6 +105,7 @@ static int read_any(const struct mkto_frame *frame, struct mkto_error *err)
     case MKTO_FRAME_ASK: return mkto_ask_read(frame, &any.ask, err);
     case MKTO_FRAME_TELL: return mkto_tell_read(frame, &any.tell, err);
     case MKTO_FRAME_COUNTS: return mkto_counts_frame_read(frame, &any.counts, err);
+    case MKTO_FRAME_VIEW: return mkto_view_read(frame, &any.view, &request, err);
     case MKTO_FRAME_VERDICTS: break;
     }
     while ((rc = mkto_verdicts_next(frame, &iter, &verdict, err)) == 1) {
@@ -117,7 +126,7 @@ static void exact_bytes(void **state)
     (void)state;
     static const uint8_t want[] = {
         46,   0,    0,    0,    1,    0,    0,    0,    /* payload length, HELLO, reserved */
-        1,    0,    2,                                  /* version, role */
+        2,    0,    2,                                  /* version, role */
         0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, /* build */
         0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe, /* digest */
         25,   0,                                        /* length of the path */
@@ -353,7 +362,7 @@ static void header_errors(void **state)
         const char *text;
     } rows[] = {
         {{0, 0, 0, 0, 0, 0, 0, 0}, "unknown frame type 0"},
-        {{0, 0, 0, 0, 10, 0, 0, 0}, "unknown frame type 10"},
+        {{0, 0, 0, 0, 11, 0, 0, 0}, "unknown frame type 11"},
         {{0, 0, 0, 0, 1, 1, 0, 0}, "reserved bytes of a frame are not zero"},
         {{0, 0, 0, 0, 1, 0, 0, 1}, "reserved bytes of a frame are not zero"},
         {{255, 255, 255, 255, 1, 0, 0, 0}, "frame of 4294967295 bytes, over 1064960"},

@@ -120,8 +120,6 @@ static void requests(void **state)
         {"X-Purpose", "preview", false, MKTO_SKIP_PREFETCH},
         {"X-Moz", "prefetch", false, MKTO_SKIP_PREFETCH},
         {"X-Moz", "other", true, MKTO_SKIP_NONE},
-        {"User-Agent", "curl/8.0", false, MKTO_SKIP_BOT},
-        {"User-Agent", "", false, MKTO_SKIP_BOT},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct view view = {"GET",         "text/html",  200,         rows[i].name,
@@ -298,6 +296,21 @@ static void bodies(void **state)
                         URL("http://h/\",\"referrer\":\"%22%E4"));
 }
 
+/* Bots come before all that keeps a person's view out. */
+static void who_has_seen_it(void **state)
+{
+    (void)state;
+    struct mkto_request request = {.method = MKTO_SLICE_LIT("GET")};
+    assert_int_equal(mkto_page_visitor(&request, MKTO_SKIP_GPC), MKTO_SKIP_BOT);
+    request.header[MKTO_HEADER_USER_AGENT] = MKTO_SLICE_LIT("curl/8.0");
+    assert_int_equal(mkto_page_visitor(&request, MKTO_SKIP_NONE), MKTO_SKIP_BOT);
+    request.header[MKTO_HEADER_USER_AGENT] = MKTO_SLICE_LIT(CHROME);
+    assert_int_equal(mkto_page_visitor(&request, MKTO_SKIP_GPC), MKTO_SKIP_GPC);
+    assert_int_equal(mkto_page_visitor(&request, MKTO_SKIP_NONE), MKTO_SKIP_NO_VISITOR);
+    request.visitor.found = true;
+    assert_int_equal(mkto_page_visitor(&request, MKTO_SKIP_NONE), MKTO_SKIP_NONE);
+}
+
 static void every_byte(void **state)
 {
     (void)state;
@@ -346,6 +359,57 @@ static void too_long(void **state)
     assert_string_equal(body_of("h", false, "/a?b", referer), URL("http://h/a"));
 }
 
+/* Whatever is cut first, the body is the same. */
+static void fitted(void **state)
+{
+    (void)state;
+    static char path[MKTO_PAGE_BODY_MAX + 2], referer[MKTO_PAGE_BODY_MAX + 2];
+    for (int i = 0; i < 64; i++) {
+        const size_t lens[2] = {MKTO_PAGE_BODY_MAX + 1 - 700 * (size_t)(i % 8),
+                                MKTO_PAGE_BODY_MAX + 1 - 2300 * (size_t)(i / 8)};
+        memset(path, 'a', sizeof(path));
+        memset(referer, 'b', sizeof(referer));
+        path[0] = '/';
+        path[lens[0]] = referer[lens[1]] = '\0';
+        path[i % 3 == 0 ? 3 : lens[0] - 1] = '?';
+        referer[i % 5 < 3 ? 4 : lens[1] - 1] = i % 5 == 0 ? '#' : '?';
+        char *whole = strdup(body_of("h", false, path, referer));
+        struct mkto_request request = {.host = MKTO_SLICE_LIT("h"), .uri = mkto_slice_str(path)};
+        request.header[MKTO_HEADER_REFERER] = mkto_slice_str(referer);
+        char *out = malloc(MKTO_PAGE_BODY_MAX);
+        assert_true(whole != NULL && out != NULL);
+        size_t len = 0;
+        if (mkto_page_fit(&request.uri, &request.header[MKTO_HEADER_REFERER])) {
+            assert_in_range(request.uri.len + request.header[MKTO_HEADER_REFERER].len, 0,
+                            MKTO_PAGE_BODY_MAX);
+            len = mkto_page_body(&request, out, MKTO_PAGE_BODY_MAX);
+        }
+        assert_int_equal(len, strlen(whole));
+        assert_memory_equal(out, whole, len);
+        free(whole);
+        free(out);
+    }
+}
+
+static void fits_at_the_edge(void **state)
+{
+    (void)state;
+    static char text[MKTO_PAGE_BODY_MAX + 1];
+    memset(text, 'a', sizeof(text));
+    struct mkto_slice uri = {text, MKTO_PAGE_BODY_MAX - 1}, referrer = {text, 1};
+    assert_true(mkto_page_fit(&uri, &referrer));
+    assert_int_equal(uri.len + referrer.len, MKTO_PAGE_BODY_MAX);
+    referrer.len = 2;
+    assert_true(mkto_page_fit(&uri, &referrer));
+    assert_int_equal(uri.len, MKTO_PAGE_BODY_MAX - 1);
+    assert_int_equal(referrer.len, 0);
+    uri.len = MKTO_PAGE_BODY_MAX + 1;
+    assert_false(mkto_page_fit(&uri, &referrer));
+    text[100] = '?';
+    assert_true(mkto_page_fit(&uri, &referrer));
+    assert_int_equal(uri.len, 100);
+}
+
 static void small_buffers(void **state)
 {
     (void)state;
@@ -362,10 +426,13 @@ static void small_buffers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(responses),     cmocka_unit_test(not_modified), cmocka_unit_test(requests),
-        cmocka_unit_test(bots),          cmocka_unit_test(people),       cmocka_unit_test(bodies),
-        cmocka_unit_test(every_byte),    cmocka_unit_test(no_host),      cmocka_unit_test(too_long),
-        cmocka_unit_test(small_buffers),
+        cmocka_unit_test(responses),        cmocka_unit_test(not_modified),
+        cmocka_unit_test(requests),         cmocka_unit_test(bots),
+        cmocka_unit_test(people),           cmocka_unit_test(bodies),
+        cmocka_unit_test(every_byte),       cmocka_unit_test(no_host),
+        cmocka_unit_test(too_long),         cmocka_unit_test(small_buffers),
+        cmocka_unit_test(who_has_seen_it),  cmocka_unit_test(fitted),
+        cmocka_unit_test(fits_at_the_edge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@ static const char *const names[MKTO_HEADER_COUNT] = {
     [MKTO_HEADER_AUTHORIZATION] = "Authorization",
     [MKTO_HEADER_CONTENT_ENCODING] = "Content-Encoding",
     [MKTO_HEADER_CONTENT_TYPE] = "Content-Type",
+    [MKTO_HEADER_COOKIE] = "Cookie",
     [MKTO_HEADER_DNT] = "DNT",
     [MKTO_HEADER_IF_NONE_MATCH] = "If-None-Match",
     [MKTO_HEADER_ORIGIN] = "Origin",
@@ -72,7 +73,6 @@ static void no_header(void **state)
     static const char *const others[] = {"",
                                          "D",
                                          "Host",
-                                         "Cookie",
                                          "\x44",
                                          "Sec-Fetch-Mode",
                                          "X-Requested-With1",
@@ -118,9 +118,59 @@ static void visitor(void **state)
     add(&request, "COOKIE",
         "x_mkto_trk=id:561-HYG-937&token:no;\t _mkto_trk "
         "=id:561-HYG-937&token:_mch-example.com-2-12345");
+    assert_false(request.visitor.found);
+    mkto_request_settle(&request);
     assert_true(request.visitor.found);
     assert_string_equal(request.visitor.best.token, "_mch-example.com-2-12345");
     assert_false(request.opt_out);
+}
+
+/* The first ones count, and only those that may be ours. */
+static void cookies_that_are_looked_at(void **state)
+{
+    (void)state;
+    struct mkto_request request = {.host = MKTO_SLICE_LIT("www.example.com"),
+                                   .munchkin_id = MKTO_SLICE_LIT("561-HYG-937")};
+    char longest[16 + MKTO_COOKIE_RAW_MAX + 2] = "_mkto_trk=";
+    const size_t name = strlen(longest);
+    memset(longest + name, 'x', MKTO_COOKIE_RAW_MAX + 1);
+    add(&request, "Cookie", longest);
+    assert_int_equal(request.cookie_count, 0);
+    longest[name + MKTO_COOKIE_RAW_MAX] = '\0';
+    add(&request, "Cookie", longest);
+    assert_int_equal(request.cookie_count, 1);
+    assert_int_equal(request.cookies[0].len, MKTO_COOKIE_RAW_MAX);
+    for (int i = 2; i < MKTO_REQUEST_COOKIES_MAX; i++) {
+        add(&request, "Cookie", "_mkto_trk=id:OTHER&token:other");
+    }
+    struct mkto_request full = request;
+    add(&request, "Cookie", "_mkto_trk=id:561-HYG-937&token:_mch-example.com-1-11111; x=y");
+    assert_int_equal(request.cookie_count, MKTO_REQUEST_COOKIES_MAX);
+    mkto_request_settle(&request);
+    assert_string_equal(request.visitor.best.token, "_mch-example.com-1-11111");
+    add(&full, "Cookie", "_mkto_trk=id:OTHER&token:last");
+    add(&full, "Cookie", "_mkto_trk=id:561-HYG-937&token:_mch-example.com-1-11111");
+    add(&full, "Cookie", "mkto_opt_out=1");
+    assert_int_equal(full.cookie_count, MKTO_REQUEST_COOKIES_MAX);
+    assert_true(full.opt_out); /* wherever it stands */
+    mkto_request_settle(&full);
+    assert_string_equal(full.visitor.best.token, "other");
+}
+
+static void a_cookie_that_the_answer_brings(void **state)
+{
+    (void)state;
+    const struct mkto_cookie cookie = {"561-HYG-937", "_mch-example.com-0123abcd"};
+    struct mkto_request request = {.host = MKTO_SLICE_LIT("www.example.com"),
+                                   .munchkin_id = MKTO_SLICE_LIT("561-HYG-937")};
+    char text[MKTO_COOKIE_MAX];
+    add(&request, "Cookie", "_mkto_trk=a; _mkto_trk=id:561-HYG-937&token:_mch-example.com-1-11111");
+    mkto_request_settle(&request);
+    mkto_request_keep(&request, &cookie, text);
+    assert_true(request.visitor.found);
+    assert_string_equal(request.visitor.best.token, cookie.token);
+    assert_int_equal(request.cookie_count, 1);
+    assert_slice(request.cookies[0], "id:561-HYG-937&token:_mch-example.com-0123abcd");
 }
 
 static void opt_out(void **state)
@@ -190,6 +240,7 @@ static void envelope(void **state)
     add(&request, "DNT", "1");
     add(&request, "Sec-GPC", "0");
     add(&request, "Cookie", "_mkto_trk=id:&token:tok~1");
+    mkto_request_settle(&request);
     mkto_request_envelope(&request, &made, cookie);
     assert_int_equal(made.flags,
                      MKTO_ENVELOPE_SERVER | MKTO_ENVELOPE_HTTPS | MKTO_ENVELOPE_BROWSER);
@@ -221,6 +272,7 @@ static void envelope_of_a_server(void **state)
     char large[MKTO_COOKIE_TOKEN_MAX + 32] = "_mkto_trk=id:a&token:";
     memset(large + strlen(large), '/', MKTO_COOKIE_TOKEN_MAX);
     add(&request, "Cookie", large);
+    mkto_request_settle(&request);
     assert_true(request.visitor.found);
     mkto_request_envelope(&request, &made, cookie);
     assert_int_equal(made.flags, MKTO_ENVELOPE_BROWSER);
@@ -248,6 +300,8 @@ int main(void)
         cmocka_unit_test(scheme),
         cmocka_unit_test(first_of_two),
         cmocka_unit_test(visitor),
+        cmocka_unit_test(cookies_that_are_looked_at),
+        cmocka_unit_test(a_cookie_that_the_answer_brings),
         cmocka_unit_test(opt_out),
         cmocka_unit_test(queries),
         cmocka_unit_test(parameters),

@@ -1,0 +1,165 @@
+#include "mkto_view.h"
+
+#include "mkto_bytes.h"
+#include "mkto_page.h"
+
+#define FIXED (8 + 8 + 8 + MKTO_VIEW_ID + 1 + 1) /* bytes of payload in front of the texts */
+
+static const enum mkto_header headers[] = {
+    MKTO_HEADER_REFERER, MKTO_HEADER_USER_AGENT, MKTO_HEADER_ACCEPT_LANGUAGE, MKTO_HEADER_DNT,
+    MKTO_HEADER_SEC_GPC, MKTO_HEADER_ORIGIN,     MKTO_HEADER_SEC_FETCH_SITE,
+};
+
+#define HEADER_COUNT (sizeof(headers) / sizeof(headers[0]))
+
+/* In the order of the payload. */
+enum place { SUBSCRIPTION, EMAIL, ADDRESS, HOST, URI, HEADERS, COOKIES = HEADERS + HEADER_COUNT };
+
+#define TEXTS_MAX (COOKIES + MKTO_REQUEST_COOKIES_MAX)
+
+_Static_assert(FIXED + TEXTS_MAX * (2 + MKTO_VIEW_TEXT_MAX) <= MKTO_FRAME_MAX,
+               "a frame has room for the longest texts");
+_Static_assert(MKTO_PAGE_BODY_MAX <= MKTO_VIEW_TEXT_MAX, "what mkto_page_fit leaves is not cut");
+_Static_assert(MKTO_VIEW_TEXT_MAX < UINT16_MAX, "a length and one");
+
+/* Writing. */
+
+static struct mkto_slice cut(struct mkto_slice text)
+{
+    return (struct mkto_slice){text.data,
+                               text.len < MKTO_VIEW_TEXT_MAX ? text.len : MKTO_VIEW_TEXT_MAX};
+}
+
+/* Returns how many there are; 0 when it cannot be written. */
+static size_t list_texts(const struct mkto_view *view, const struct mkto_request *request,
+                         struct mkto_slice texts[TEXTS_MAX])
+{
+    texts[SUBSCRIPTION] = cut(view->subscription);
+    texts[EMAIL] = cut(view->email);
+    texts[ADDRESS] = cut(request->remote_addr);
+    texts[HOST] = cut(request->host);
+    texts[URI] = request->uri;
+    texts[HEADERS] = request->header[headers[0]];
+    for (size_t i = 1; i < HEADER_COUNT; i++) {
+        texts[HEADERS + i] = cut(request->header[headers[i]]);
+    }
+    for (size_t i = 0; i < request->cookie_count; i++) {
+        texts[COOKIES + i] = cut(request->cookies[i]);
+    }
+    return mkto_page_fit(&texts[URI], &texts[HEADERS]) ? COOKIES + request->cookie_count : 0;
+}
+
+static uint8_t *put_text(uint8_t *out, struct mkto_slice text)
+{
+    if (text.data == NULL) {
+        return mkto_bytes_put16(out, 0);
+    }
+    out = mkto_bytes_put16(out, (uint16_t)(text.len + 1));
+    return mkto_bytes_put(out, text.data, text.len);
+}
+
+size_t mkto_view_write(const struct mkto_view *view, const struct mkto_request *request,
+                       uint8_t *out)
+{
+    struct mkto_slice texts[TEXTS_MAX];
+    const size_t count = list_texts(view, request, texts);
+    size_t payload = FIXED;
+    for (size_t i = 0; i < count; i++) {
+        payload += 2 + texts[i].len;
+    }
+    if (count == 0 || out == NULL) {
+        return count == 0 ? 0 : MKTO_FRAME_HEADER + payload;
+    }
+    out = mkto_bytes_put32(out, (uint32_t)payload);
+    out = mkto_bytes_put32(out, MKTO_FRAME_VIEW); /* and three zero bytes */
+    out = mkto_bytes_put64(out, view->seq);
+    out = mkto_bytes_put64(out, view->deadline_ms);
+    out = mkto_bytes_put64(out, (uint64_t)view->received_ms);
+    out = mkto_bytes_put(out, view->id, sizeof(view->id));
+    out = mkto_bytes_put8(out, request->https ? 1 : 0);
+    out = mkto_bytes_put8(out, (uint8_t)request->cookie_count);
+    for (size_t i = 0; i < count; i++) {
+        out = put_text(out, texts[i]);
+    }
+    return MKTO_FRAME_HEADER + payload;
+}
+
+/* Reading. */
+
+struct reader {
+    const uint8_t *at;
+    size_t left;
+};
+
+/* false: the payload ends before the text does, or it is too long. */
+static bool take_text(struct reader *reader, struct mkto_slice *text)
+{
+    if (reader->left < 2) {
+        return false;
+    }
+    const size_t size = mkto_bytes_get16(reader->at);
+    const size_t len = size == 0 ? 0 : size - 1;
+    if (len > reader->left - 2 || len > MKTO_VIEW_TEXT_MAX) {
+        return false;
+    }
+    *text = size == 0 ? MKTO_SLICE_NONE : (struct mkto_slice){(const char *)reader->at + 2, len};
+    reader->at += 2 + len;
+    reader->left -= 2 + len;
+    return true;
+}
+
+static void place_texts(const struct mkto_slice texts[TEXTS_MAX], struct mkto_view *view,
+                        struct mkto_request *request)
+{
+    view->subscription = texts[SUBSCRIPTION];
+    view->email = texts[EMAIL];
+    request->remote_addr = texts[ADDRESS];
+    request->host = texts[HOST];
+    request->uri = texts[URI];
+    for (size_t i = 0; i < HEADER_COUNT; i++) {
+        request->header[headers[i]] = texts[HEADERS + i];
+    }
+    memcpy(request->cookies, texts + COOKIES, request->cookie_count * sizeof(texts[0]));
+}
+
+static int read_texts(struct reader *reader, struct mkto_view *view, struct mkto_request *request,
+                      struct mkto_error *err)
+{
+    struct mkto_slice texts[TEXTS_MAX] = {{NULL, 0}};
+    const size_t count = COOKIES + request->cookie_count;
+    for (size_t i = 0; i < count; i++) {
+        if (!take_text(reader, &texts[i])) {
+            return mkto_error_set(err, "VIEW frame: text %zu is cut off, or over %d bytes", i,
+                                  MKTO_VIEW_TEXT_MAX);
+        }
+    }
+    if (reader->left > 0) {
+        return mkto_error_set(err, "VIEW frame with %zu bytes left over", reader->left);
+    }
+    place_texts(texts, view, request);
+    return 0;
+}
+
+int mkto_view_read(const struct mkto_frame *frame, struct mkto_view *view,
+                   struct mkto_request *request, struct mkto_error *err)
+{
+    const uint8_t *at = frame->payload;
+    memset(view, 0, sizeof(*view));
+    memset(request, 0, sizeof(*request));
+    if (frame->type != MKTO_FRAME_VIEW || frame->len < FIXED) {
+        return mkto_error_set(err, "no VIEW frame: type %d, %zu bytes", (int)frame->type,
+                              frame->len);
+    }
+    view->seq = mkto_bytes_get64(at);
+    view->deadline_ms = mkto_bytes_get64(at + 8);
+    view->received_ms = (int64_t)mkto_bytes_get64(at + 16);
+    memcpy(view->id, at + 24, sizeof(view->id));
+    at += 24 + MKTO_VIEW_ID;
+    if (at[0] > 1 || at[1] > MKTO_REQUEST_COOKIES_MAX) {
+        return mkto_error_set(err, "VIEW frame with https %u and %u cookies", at[0], at[1]);
+    }
+    request->https = at[0] == 1;
+    request->cookie_count = at[1];
+    struct reader reader = {at + 2, frame->len - FIXED};
+    return read_texts(&reader, view, request, err);
+}
