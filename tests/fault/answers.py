@@ -12,7 +12,9 @@ import threading
 
 from people import LOCK
 
-HANG = 4.0       # seconds that an answer is held back; the courier's timeout is half of it
+TIMEOUT = 2      # seconds that the courier waits for an answer
+HANG = 2 * TIMEOUT        # seconds that an answer is held back, or a call not looked at
+BRINK = TIMEOUT - 0.005   # the same: whether the courier still waits is up to the machine
 RATE = (606, 20023)  # pauses of 20 s
 BIG = 5 << 20    # an answer that no courier reads to its end
 PAGE = "<html><title>Somewhere else</title></html>"
@@ -22,7 +24,7 @@ def http(status, body=PAGE, **headers):
     return {"http": status, "body": body, "headers": {name.replace("_", "-"): value for name, value in headers.items()}}
 
 
-BROKEN = [{"drop": "before"}, {"drop": "after"}, {"drop": "during"}, {"hang_s": HANG}]
+BROKEN = [{"drop": "before"}, {"drop": "after"}, {"drop": "during"}, {"hang_s": HANG}, {"hang_s": BRINK}, {"delay_s": HANG}]
 DOOM = {"rest": {"code": 612}, "soap": {"code": 20019}}  # fatal for all that are in the call
 DOOM_REASON = {"rest": "content_type", "soap": "unsupported"}
 EXPIRE = "the token ends"
@@ -142,9 +144,8 @@ class Answers:
         event would be both delivered (by a call whose answer was lost) and dead.
         """
         records = self.records(text)
-        last = {deed["fields"].get("email"): self.store.calls[deed["call"] - 1] for deed in self.store.deeds if "fields" in deed}
-        lost = {email for email, call in last.items() if call["lost"] or call["answer"] is None}
-        if any(company or email in lost for email, _, company in records):
+        done = {(deed["fields"].get("email"), name) for deed in self.store.deeds if "fields" in deed for name in deed["fields"]}
+        if any(company or any((email, "m" + mark) in done for mark in marks) for email, marks, company in records):
             return False
         for email, marks, _ in records:
             if len(marks) == 1:

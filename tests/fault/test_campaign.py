@@ -19,7 +19,7 @@ import time
 import pytest
 
 import servers
-from answers import CARDS, Answers
+from answers import CARDS, TIMEOUT, Answers
 from ledger import Ledger, dead_letters
 from marketo_sandbox import Sandbox
 from people import MARKS, Input
@@ -30,7 +30,9 @@ from wire import TOOL, Client
 PER_WINDOW, AT_ONCE = 90, 5
 ROUND_PAUSE = 0.3  # seconds between two events of a person
 AWAY = 0.7         # seconds that Marketo refuses connections, in the middle
-PATIENCE = 120     # seconds; a quiet machine needs half of them
+STILL = 2.5        # seconds that Marketo stands still: everything that is under way then is answered too late
+STILL_AT = (0.2, 0.35, 0.7, 0.85)  # of the rounds
+PATIENCE = 600     # seconds; a quiet machine needs a tenth of them
 ANNOUNCED = r"MKTO03(01|02|05|06|10) "
 
 
@@ -41,6 +43,12 @@ def chosen_seed(capsys, record_property):
     with capsys.disabled():
         print(" MKTO_SEED=%s " % seed, end="", flush=True)
     return seed
+
+
+def stand_still(sandbox):
+    """As on a machine with too much to do: calls come in and wait, and their clients lose patience."""
+    with sandbox.store.lock:
+        time.sleep(STILL)
 
 
 class Operator(threading.Thread):
@@ -73,7 +81,7 @@ class Operator(threading.Thread):
 
 
 def send(server, events):
-    """All events in order, over two connections as two workers would; a person stays with one of them."""
+    """All events in order, over two connections as two workers would; a person stays with one of them. Yields which round it was."""
     with Client(server.conf.socket) as even, Client(server.conf.socket) as odd:
         for number, one in enumerate(events.rounds):
             sent = []
@@ -84,8 +92,7 @@ def send(server, events):
                     sent.append((client, event, client.send(event.call, body_of(event), host="www.example.com", **more)))
             for client, event, seq in sent:
                 assert client.verdict(seq).answer == "stored", event
-            if number == len(events.rounds) // 2:
-                yield
+            yield number
             time.sleep(ROUND_PAUSE)
 
 
@@ -98,10 +105,14 @@ def run(server, sandbox, events):
     operator = Operator(server)
     operator.start()
     try:
-        for _ in send(server, events):
-            sandbox.stop()
-            time.sleep(AWAY)
-            sandbox.start()
+        stills = {int(len(events.rounds) * part): threading.Thread(target=stand_still, args=(sandbox,)) for part in STILL_AT}
+        for number in send(server, events):
+            if number == len(events.rounds) // 2:
+                sandbox.stop()
+                time.sleep(AWAY)
+                sandbox.start()
+            elif number in stills:
+                stills[number].start()
         wait_until(lambda: operator.failure or server.status()["spool"]["waiting"] == 0, timeout=PATIENCE, every=0.2,
                    what="nothing waits")
     finally:
@@ -118,7 +129,7 @@ def test_campaign(api, seed, directory, out):
     server = servers.make("nginx", directory, out, sandbox)  # for its courier alone
     server.announce(ANNOUNCED)
     server.conf["marketo"].update(api=api, batch_size=8, calls_per_20s=PER_WINDOW, calls_at_once=AT_ONCE, calls_per_day=100000,
-                                  visits_at_once=8, connect_timeout="1s", timeout="2s", retry_for="1h")
+                                  visits_at_once=8, connect_timeout="1s", timeout="%ds" % TIMEOUT, retry_for="1h")
     server.courier = "external"
     try:
         server.prepare()
@@ -126,6 +137,7 @@ def test_campaign(api, seed, directory, out):
         operator = run(server, sandbox, events)
         status = server.status()
         server.stop_courier()
+        wait_until(sandbox.is_left, what="the courier's connections are closed")
         audit(events, answers, sandbox, operator, status, dead_letters(server.conf.spool))
         server.end()
     except Exception as failure:

@@ -15,8 +15,9 @@ Questions and orders (JSON), beside the page at /:
     POST /sandbox/script   [rule, ...]  appends failure rules, see Store.script; DELETE clears them
     POST /sandbox/settings {name: value}    POST /sandbox/reset
 
-A call in /sandbox/calls: {n, at, api, op, method, target, headers, body, status, answer, ms, lost}; bodies are text; lost: the
-client did not get the answer, as far as that can be told from here.
+A call in /sandbox/calls: {n, at, api, op, method, target, headers, body, status, answer, ms, late, lost}; bodies are text. A call is
+only worked on while its client waits. late: it had left before the call was read; lost: it did not read the answer. That is known
+when the connection is used again, or ends: with bytes unread it is reset.
 Settings and their defaults are DEFAULTS in store.py.
 """
 import argparse
@@ -35,7 +36,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import munchkin  # noqa: E402
 import rest  # noqa: E402
 import soap  # noqa: E402
-from store import DEFAULTS, Store  # noqa: E402
+from store import DEFAULTS, ClientLeft, Store  # noqa: E402
 
 _PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "page.html")
 
@@ -45,6 +46,19 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "sandbox"
     sys_version = ""
     disable_nagle_algorithm = True
+    told = None  # the call that was answered last on this connection, until it is known whether the answer was read
+
+    def handle_one_request(self):
+        reset = False
+        try:
+            super().handle_one_request()
+            reset = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+        except OSError:
+            reset = True
+            raise
+        finally:
+            if reset and self.told:
+                self.told["lost"] = True
 
     def log_message(self, *args):
         pass
@@ -77,6 +91,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", json.dumps(value, ensure_ascii=False).encode())
 
     def _handle(self):
+        self.told = None
         body = self._body()
         path, _, query = self.path.partition("?")
         if path == "/" or path.startswith("/sandbox/"):
@@ -86,13 +101,18 @@ class Handler(BaseHTTPRequestHandler):
         if api is None:
             return self._send(404, "text/plain", b"no such place\n")
         store = self.server.store
+        at, late = store.now(), self._client_left()
         text = body.decode("utf-8", "replace")
-        rule = store.rule_for(api, op, self.path + "\n" + text)
-        call = store.record({"at": store.now(), "api": api, "op": op, "method": self.command, "target": self.path,
+        rule = None if late else store.rule_for(api, op, self.path + "\n" + text)
+        call = store.record({"at": at, "api": api, "op": op, "method": self.command, "target": self.path,
                              "headers": dict(self.headers.items()), "body": text, "status": None, "answer": None,
-                             "ms": None, "rule": bool(rule), "lost": False})
+                             "ms": None, "rule": bool(rule), "late": late, "lost": False}, self._client_left)
         try:
+            if late:
+                raise ClientLeft
             self._answer(api, path, query, body, rule or {}, call)
+        except ClientLeft:
+            self._cut(call)
         except OSError:
             call["lost"] = True
             raise
@@ -137,12 +157,16 @@ class Handler(BaseHTTPRequestHandler):
             self._send(status, kind, answer, rule.get("headers"), part=len(answer) // 2)
             return self._cut(call)
         self._send(status, kind, answer, rule.get("headers"))
+        self.told = call
 
     def _client_left(self):
         """A client that lost patience has closed its end: no answer reaches it any more."""
-        if not select.select([self.connection], [], [], 0)[0] or isinstance(self.connection, ssl.SSLSocket):
+        if isinstance(self.connection, ssl.SSLSocket) or not select.select([self.connection], [], [], 0)[0]:
             return False
-        return self.connection.recv(1, socket.MSG_PEEK) == b""
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK) == b""
+        except ConnectionError:
+            return True
 
     def _cut(self, call):
         call["answer"], call["lost"] = call["answer"] or "", True
@@ -193,8 +217,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, *args):
+    def __init__(self, store, *args):
         super().__init__(*args)
+        self.store = store
         self.open = set()
 
     def process_request(self, request, client_address):
@@ -206,9 +231,10 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def close_connections(self):
+        """Our end alone, where that is possible: theirs tells whether they had read everything."""
         for request in list(self.open):
             try:
-                request.shutdown(socket.SHUT_RDWR)
+                request.shutdown(socket.SHUT_RDWR if isinstance(request, ssl.SSLSocket) else socket.SHUT_WR)
             except OSError:
                 pass
 
@@ -223,11 +249,12 @@ class Sandbox:
     def __init__(self, port=0, tls=None, **settings):
         self.store = Store(**settings)
         self._server = None
+        self._servers = []
         self._port, self._tls = port, tls
 
     def start(self):
-        self._server = _Server(("127.0.0.1", self._port), Handler)
-        self._server.store = self.store
+        self._server = _Server(self.store, ("127.0.0.1", self._port), Handler)
+        self._servers.append(self._server)
         self._port = self._server.server_address[1]  # a restart comes back on the same port
         if self._tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -245,6 +272,10 @@ class Sandbox:
             self._server.server_close()
             self._server.close_connections()
             self._server = None
+
+    def is_left(self):
+        """All clients are gone: each call's "lost" is known."""
+        return not any(server.open for server in self._servers)
 
     @property
     def url(self):

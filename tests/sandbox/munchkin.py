@@ -96,7 +96,7 @@ def handle(store, op, method, query, headers, body):
     except Refused as refused:
         store.violation("%s refused: %s" % (op, refused))
         return 400, "text/plain", str(refused).encode()
-    with store.lock:
+    with store.doing():
         token = parameters["_mchTk"]
         visit = {
             "token": token, "form": form, "lead": store.cookies.get(token), "parameters": parameters,

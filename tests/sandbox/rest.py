@@ -169,7 +169,7 @@ def sync(store, headers, body, rule):
     store.claim(keys)
     try:
         time.sleep(store.settings["latency_s"])
-        with store.lock:
+        with store.doing():
             for record in call["input"]:
                 wanted = store.wanted(rule, "rest", json.dumps(record, ensure_ascii=False))
                 if wanted:
@@ -197,9 +197,10 @@ def associate(store, lead_id, query, body):
     match = _COOKIE.match(given["cookie"])
     if not match or match.group(1) != store.settings["munchkin_id"]:
         raise Failed("1012", "Invalid cookie value '%s'" % given["cookie"][:40])
-    if lead_id not in store.leads:
-        raise Failed("1004", "Lead with id %d not found" % lead_id)
-    store.associate(match.group(2), lead_id)
+    with store.doing():
+        if lead_id not in store.leads:
+            raise Failed("1004", "Lead with id %d not found" % lead_id)
+        store.associate(match.group(2), lead_id)
     return envelope()
 
 

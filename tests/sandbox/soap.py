@@ -174,7 +174,7 @@ def _sync_lead(store, body, rule):
     if wanted:
         lead_id, inner = 0, _sync_status(0, wanted.get("status", "FAILED"), wanted.get("error", "scripted"))
     else:
-        with store.lock:
+        with store.doing():
             lead, status = _write(store, record, token)
         if status is None:
             raise Fault(20106, "Exceeded lock attempts")
@@ -212,7 +212,7 @@ def _sync_multiple(store, body, rule):
     for record in records:
         _check_fields(store, record, "syncMultipleLeads")
     seen = set()
-    with store.lock:
+    with store.doing():
         statuses = [_sync_one_of_many(store, r, rule, seen) for r in records]
     return _wrap("<ns1:successSyncMultipleLeads><result><syncStatusList>%s</syncStatusList></result>"
                  "</ns1:successSyncMultipleLeads>" % "".join(statuses), nil=True)

@@ -1,4 +1,5 @@
 """What the sandbox Marketo knows: leads, cookies, visits, the calls it got, its limits and the script of its failures."""
+import contextlib
 import threading
 import time
 
@@ -40,6 +41,14 @@ DEFAULTS = {
 }
 
 
+def _stays():
+    return False
+
+
+class ClientLeft(Exception):
+    """Whoever made the call did not wait for its answer, and it has not been worked on yet."""
+
+
 class Store:
     """All state, behind one lock. Times are seconds of this Marketo's clock."""
 
@@ -66,9 +75,9 @@ class Store:
             self.tokens = {}        # access token -> {"expires", "said_expired"}
             self._next_lead = 318594
             self._recent = []       # times of counted calls
-            self._active = 0
+            self._active = []       # of each running call: has its client left?
             self._day = {"start": self.now(), "used": 0}
-            self._busy_keys = {}    # lookup keys that a running call upserts
+            self._busy_keys = {}    # lookup key -> the same of each running call that upserts it
 
     def now(self):
         return time.time() + self.settings["clock_offset_s"]
@@ -90,14 +99,14 @@ class Store:
     def read_only(name):
         return name in _READ_ONLY
 
-    # ---- limits, shared by REST and SOAP ----
+    # ---- limits, shared by REST and SOAP; calls whose clients have left do not count as running: no client can know of them ----
 
     def enter(self):
         """A call starts. Returns None, or which limit it breaks: "rate", "concurrency" or "quota"."""
-        with self.lock:
+        with self.doing():
             now = self.now()
             self._recent = [t for t in self._recent if t > now - self.settings["rate_window_s"]]
-            if self._active >= self.settings["concurrency"]:
+            if sum(not left() for left in self._active) >= self.settings["concurrency"]:
                 return "concurrency"
             if len(self._recent) >= self.settings["rate_calls"]:
                 return "rate"
@@ -105,12 +114,12 @@ class Store:
                 return "quota"
             self._recent.append(now)
             self._day["used"] += 1
-            self._active += 1
+            self._active.append(self._left())
             return None
 
     def leave(self):
         with self.lock:
-            self._active -= 1
+            self._active.remove(self._left())
 
     def quota(self):
         with self.lock:
@@ -126,14 +135,15 @@ class Store:
         """Marks lookup keys as being upserted; two calls at once on one key make duplicates in the real Marketo."""
         with self.lock:
             for key in keys:
-                if self._busy_keys.get(key, 0):
+                busy = self._busy_keys.setdefault(key, [])
+                if any(not left() for left in busy):
                     self.violations.append("two calls upserted one key at the same time")
-                self._busy_keys[key] = self._busy_keys.get(key, 0) + 1
+                busy.append(self._left())
 
     def release(self, keys):
         with self.lock:
             for key in keys:
-                self._busy_keys[key] -= 1
+                self._busy_keys[key].remove(self._left())
 
     def find(self, lead_id=None, foreign_id=None, cookie=None, email=None):
         """Precedence of the SOAP keys: id, foreign id, cookie, e-mail."""
@@ -183,12 +193,27 @@ class Store:
 
     # ---- record and script ----
 
-    def record(self, call):
+    def record(self, call, left=None):
+        """left: a function that tells whether the client has gone by now."""
         with self.lock:
             call["n"] = len(self.calls) + 1
             self.calls.append(call)
-            self._here.call = call
+            self._here.call, self._here.left = call, left or _stays
             return call
+
+    def _left(self):
+        return getattr(self._here, "left", _stays)
+
+    @contextlib.contextmanager
+    def doing(self):
+        """
+        The call at hand is worked on, unless its client has left. The two are one step: a client that asks again because it was not
+        answered in time is never overtaken by what it gave up.
+        """
+        with self.lock:
+            if self._left()():
+                raise ClientLeft
+            yield
 
     def deed(self, **what):
         """The call at hand has changed something."""
@@ -243,4 +268,4 @@ class Store:
                     continue
                 rule["left"] -= 1
                 return rule
-        return self.oracle.call(api, op, text) if self.oracle else None
+            return self.oracle.call(api, op, text) if self.oracle else None

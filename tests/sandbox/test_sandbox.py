@@ -4,6 +4,7 @@ import hmac
 import http.client
 import json
 import os
+import socket
 import sys
 import time
 from datetime import datetime, timedelta, timezone
@@ -31,6 +32,13 @@ def call(sandbox, method, target, body=None, headers=None):
     text = answer.read().decode()
     connection.close()
     return answer.status, text
+
+
+def wait_for(what):
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def token(sandbox, secret="sandbox-secret"):
@@ -267,7 +275,7 @@ def test_oracle(sandbox):
 
 def test_what_was_done_and_what_was_lost(sandbox):
     sandbox.store.script([{"api": "rest", "op": "sync", "drop": "during"}, {"api": "munchkin", "drop": "before"},
-                          {"api": "munchkin", "hang_s": 0.3}])
+                          {"api": "munchkin", "hang_s": 1}])
     with pytest.raises(http.client.HTTPException):
         rest(sandbox, "/rest/v1/leads.json", {"input": [{"email": "a@b.co"}]})
     with pytest.raises((http.client.HTTPException, ConnectionError)):
@@ -276,14 +284,57 @@ def test_what_was_done_and_what_was_lost(sandbox):
     impatient.request("POST", GOOD)
     with pytest.raises(TimeoutError):
         impatient.getresponse()
+    wait_for(lambda: sandbox.store.visits)
     impatient.close()
     assert call(sandbox, "POST", GOOD) == (200, "OK")
-    time.sleep(0.5)
+    wait_for(sandbox.is_left)
     lost = {c["n"]: c["lost"] for c in sandbox.store.calls if c["api"] != "identity"}
     assert list(lost.values()) == [True, True, True, False]
     done = sandbox.store.deeds
     assert [lost[d["call"]] for d in done] == [True, True, False]
     assert done[0]["fields"] == {"email": "a@b.co"} and sorted(d["visit"] for d in done[1:]) == [0, 1]
+
+
+VISIT = ("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" % GOOD).encode()
+
+
+def test_an_answer_that_nobody_read_is_lost(sandbox):
+    host = ("127.0.0.1", int(sandbox.url.rsplit(":", 1)[1]))
+    with socket.create_connection(host) as reader, socket.create_connection(host) as impatient:
+        for _ in range(2):  # another call on the same connection: the answer before it was read
+            reader.sendall(VISIT)
+            while not reader.recv(9000).endswith(b"OK"):
+                pass
+        impatient.sendall(VISIT)
+        wait_for(lambda: len(sandbox.store.visits) == 3 and sandbox.store.calls[2]["ms"] is not None)
+        assert not any(c["lost"] for c in sandbox.store.calls)
+    wait_for(sandbox.is_left)
+    assert [c["lost"] for c in sandbox.store.calls] == [False, False, True]
+
+
+def test_stopping_does_not_hide_a_lost_answer(sandbox):
+    with socket.create_connection(("127.0.0.1", int(sandbox.url.rsplit(":", 1)[1]))) as impatient:
+        impatient.sendall(VISIT)
+        wait_for(lambda: sandbox.store.calls and sandbox.store.calls[0]["ms"] is not None)
+        sandbox.stop()
+    wait_for(sandbox.is_left)
+    assert sandbox.store.calls[0]["lost"]
+
+
+def test_nothing_is_done_for_a_client_that_left(sandbox):
+    """And its call is in nobody's way: neither for the limits nor for the lead that it named."""
+    sandbox.store.settings.update(concurrency=1, latency_s=0.5)
+    bearer = json.loads(token(sandbox)[1])["access_token"]
+    body = json.dumps({"input": [{"email": "a@b.co", "firstName": "Old"}]})
+    impatient = http.client.HTTPConnection(sandbox.url.split("//")[1])
+    impatient.request("POST", "/rest/v1/leads.json", body, {"Content-Type": "application/json", "Authorization": "Bearer " + bearer})
+    wait_for(lambda: len(sandbox.calls("rest")) == 1)
+    time.sleep(0.1)
+    impatient.close()
+    assert rest(sandbox, "/rest/v1/leads.json", {"input": [{"email": "a@b.co", "firstName": "New"}]}, bearer=bearer)[0]["status"] == "created"
+    wait_for(sandbox.is_left)
+    assert [c["lost"] for c in sandbox.calls("rest")] == [True, False]
+    assert [d["fields"]["firstName"] for d in sandbox.store.deeds] == ["New"] and not sandbox.store.violations
 
 
 def test_stop_refuses_and_start_goes_on(sandbox):
