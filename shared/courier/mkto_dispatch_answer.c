@@ -273,7 +273,7 @@ static void halve(const struct hearing *hearing, const struct parcel *parcel)
 {
     lane_of(hearing, parcel)->limit = (uint16_t)(parcel->taken / 2);
     if (hearing->errand->kind == ERRAND_BATCH && !hearing->result.call.ok) {
-        mkto_dispatch_group(hearing->channel, parcel, 1, NULL);
+        mkto_dispatch_group(hearing->channel, parcel, 1, hearing->errand->split);
         return;
     }
     mkto_dispatch_put_back(hearing->dispatch, parcel->lane);
@@ -297,42 +297,6 @@ static void dead(const struct hearing *hearing, struct parcel *parcel,
                       what_of(hearing->errand), decision->reason, text_of(hearing, record));
 }
 
-/* ---- stale credentials ---- */
-
-static void mend_clock(const struct hearing *hearing)
-{
-    struct channel *channel = hearing->channel;
-    int64_t wall = mkto_dispatch_wall(hearing->dispatch);
-
-    if (hearing->answer->date_ms <= 0) {
-        return;
-    }
-    int64_t offset = hearing->answer->date_ms - wall;
-    int64_t change = offset - channel->clock_offset_ms;
-    channel->clock_offset_ms = offset;
-    if (change > 1000 || change < -1000) {
-        mkto_dispatch_log(hearing->dispatch, LOG_WARNING,
-                          "MKTO0307 %s: this machine's clock and Marketo's differ by %" PRId64
-                          " s; requests are signed by Marketo's",
-                          channel->label, offset / 1000);
-    }
-}
-
-static void renew(const struct hearing *hearing)
-{
-    struct channel *channel = hearing->channel;
-
-    if (hearing->errand->api == MKTO_API_SOAP) {
-        mend_clock(hearing);
-    } else if (hearing->errand->token_number == channel->token_number) {
-        mkto_dispatch_token_drop(channel);
-        channel->token_asked = 0; /* at once: each call does this once */
-    }
-    for (unsigned i = 0; i < hearing->errand->count; i++) {
-        lane_of(hearing, &hearing->errand->parcels[i])->fresh = 1;
-    }
-}
-
 /* ---- a verdict on one record ---- */
 
 /* What a verdict comes to for one record: of a call that cannot be split further, or whose fields
@@ -347,6 +311,23 @@ static enum mkto_verdict_kind kind_of(const struct hearing *hearing,
         return MKTO_VERDICT_DEAD;
     }
     return decision->kind;
+}
+
+/* The call is held to be at fault, and this record of it, or these events, were not asked for
+ * alone. They come again at a full five minutes, so that few calls carry them. */
+static void doubt(const struct hearing *hearing, const struct parcel *parcel,
+                  const struct mkto_verdict_decision *decision, struct mkto_verdict_decision *own)
+{
+    const struct errand *errand = hearing->errand;
+
+    if (own->kind != MKTO_VERDICT_DEAD || decision->kind != MKTO_VERDICT_SPLIT ||
+        !mkto_dispatch_split_in_vain(errand) || (errand->count == 1 && parcel->taken == 1)) {
+        return;
+    }
+    own->kind = MKTO_VERDICT_RETRY;
+    own->tries = MKTO_DISPATCH_VAIN_TRIES;
+    own->after_ms = 2 * MKTO_DISPATCH_VAIN_MS -
+                    (int64_t)(mkto_dispatch_mono(hearing->dispatch) % MKTO_DISPATCH_VAIN_MS);
 }
 
 static void judge_record(const struct hearing *hearing, struct parcel *parcel,
@@ -364,6 +345,7 @@ static void judge_record(const struct hearing *hearing, struct parcel *parcel,
         tell(hearing, parcel, &own, record);
         return;
     }
+    doubt(hearing, parcel, decision, &own);
     bool whole = parcel->taken > 1 && mkto_dispatch_split_in_vain(hearing->errand);
     /* of events that are not split each has its own tries: retry buries those that had them */
     if (own.kind == MKTO_VERDICT_RETRY && !whole && is_spent(&own, mkto_dispatch_strikes(parcel))) {
@@ -409,7 +391,7 @@ static bool again(const struct hearing *hearing, const struct mkto_verdict_decis
         if (errand->refreshed) {
             return false;
         }
-        renew(hearing);
+        mkto_dispatch_renew(hearing->errand, hearing->answer->date_ms);
         put_back_all(hearing);
         return true;
     case MKTO_VERDICT_STRIP:
@@ -442,7 +424,8 @@ static void judge_call(const struct hearing *hearing)
         decision.kind = decision.alone = MKTO_VERDICT_RETRY;
     }
     if (decision.kind == MKTO_VERDICT_STRIP) {
-        decision.kind = decision.alone = MKTO_VERDICT_DEAD;
+        decision.kind = MKTO_VERDICT_SPLIT;
+        decision.alone = MKTO_VERDICT_DEAD;
     }
     judge_each(hearing, &decision);
 }

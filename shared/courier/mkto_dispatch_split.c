@@ -4,6 +4,9 @@
  * every part of it is refused, and to ask for each of n records would cost 2n calls. So records
  * from all over the call are asked for alone: when MKTO_DISPATCH_SPLIT_ALONE of them were refused,
  * and not one part of the call was taken, what is left is not split any more.
+ *
+ * That is no proof: these may have been the bad ones by chance. So what was not refused alone comes
+ * again, in other calls, and is dead only when MKTO_DISPATCH_VAIN_TRIES of them ended like that.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -131,11 +134,17 @@ static void ask_elsewhere(struct channel *channel, struct mkto_split *split)
     alone->lanes[0] = last;
 }
 
+/* A lead whose merged events are halved counts once: it is one record. */
+static bool is_half(const struct errand *errand)
+{
+    return mkto_lanes_at(errand->dispatch->lanes, errand->parcels[0].lane)->limit != 0;
+}
+
 void mkto_dispatch_split_refused(struct errand *errand)
 {
     struct mkto_split *split = errand->split;
 
-    if (split == NULL || errand->count != 1) {
+    if (split == NULL || errand->count != 1 || is_half(errand)) {
         return;
     }
     split->alone++;

@@ -39,7 +39,9 @@
 #define MKTO_DISPATCH_KNOWN_AGAIN_MS 15000  /* and is looked up again so often */
 #define MKTO_DISPATCH_SAY_MS 60000          /* one line a minute for what goes on happening */
 #define MKTO_DISPATCH_SECRET_MAX 512        /* bytes of a secret with its NUL */
-#define MKTO_DISPATCH_SPLIT_ALONE 4         /* refused alone, none taken: the call is at fault */
+#define MKTO_DISPATCH_SPLIT_ALONE 6         /* refused alone, none taken: the call is at fault */
+#define MKTO_DISPATCH_VAIN_TRIES 2          /* calls held to be at fault, until a record is dead */
+#define MKTO_DISPATCH_VAIN_MS 300000        /* between them; twice that at most */
 #define MKTO_DISPATCH_UNSURE UINT64_C(0)    /* digest of a lead while Marketo's answer is out */
 
 /* What an event turned out to be when it was read. */
@@ -423,6 +425,11 @@ uint64_t mkto_dispatch_say_when(const struct channel *channel);
 /* An answer that is no pause. */
 void mkto_dispatch_open(struct mkto_dispatch *dispatch, struct channel *channel, enum mkto_api api,
                         bool probe);
+
+/* ---- mkto_dispatch_renew.c ---- */
+/* Token or signature is stale: another one, for the call's lanes. date_ms: Marketo's clock, 0 or
+ * less when it did not say. */
+void mkto_dispatch_renew(const struct errand *errand, int64_t date_ms);
 
 /* ---- mkto_dispatch_refuse.c ---- */
 /* Remembers the fields of a STRIP verdict. Returns false when nothing that was sent can be left
