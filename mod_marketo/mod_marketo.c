@@ -1,6 +1,5 @@
 #include "mod_marketo.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ap_mpm.h"
@@ -11,6 +10,7 @@
 #include "unixd.h"
 
 #include "mkto_build.h"
+#include "mkto_spawn.h"
 
 #define UNSET (-1)
 
@@ -142,20 +142,19 @@ static int check_names(apr_pool_t *ptemp)
     return status;
 }
 
-static int check_spawn(apr_pool_t *ptemp)
+static int check_spawn(void)
 {
-    struct stat program;
     const ap_directive_t *at = current->courier_at != NULL ? current->courier_at : current->file_at;
     if (ap_find_linked_module("mod_watchdog.c") == NULL) {
         return refuse(at, "MarketoCourier spawn needs mod_watchdog; load it, or "
                           "start the courier yourself and set 'external'");
     }
-    if (stat(current->program, &program) != 0 || !S_ISREG(program.st_mode) ||
-        (program.st_mode & 0111) == 0) {
-        return refuse(at, apr_psprintf(ptemp,
-                                       "%s is not a program: install it, or name it with "
-                                       "MarketoCourier",
-                                       current->program));
+    /* No error, in nginx neither: without its courier the site still works. */
+    if (!mkto_spawn_can_run(current->program)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, NULL,
+                     "MKTO0126 %s:%d: %s cannot be run, so that there is no courier: install it, "
+                     "or name it",
+                     at->filename, at->line_num, current->program);
     }
     return OK;
 }
@@ -182,7 +181,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
                       apr_psprintf(ptemp, "the socket's path is over %d bytes: %s",
                                    MKTO_SOCKET_PATH_MAX, current->socket));
     }
-    const int status = current->external ? OK : check_spawn(ptemp);
+    const int status = current->external ? OK : check_spawn();
     return status != OK ? status : check_names(ptemp);
 }
 

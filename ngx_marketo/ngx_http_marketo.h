@@ -161,6 +161,7 @@ char *ngx_http_marketo_set_use(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_marketo_set_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_marketo_set_subscription(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_marketo_set_track_pages(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_marketo_set_ack(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_marketo_set_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_marketo_set_consent(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_marketo_set_email(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

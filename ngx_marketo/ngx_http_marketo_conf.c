@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "ngx_http_marketo.h"
+#include "mkto_spawn.h"
 #include "mkto_build.h"
 
 void *ngx_http_marketo_create_main_conf(ngx_conf_t *cf)
@@ -207,14 +208,15 @@ static ngx_int_t ngx_http_marketo_check_place(ngx_conf_t *cf, const ngx_http_mar
     return NGX_ERROR;
 }
 
-/* Not an error: without its courier the site still works. */
+/* No error, in httpd neither: without its courier the site still works. */
 static void ngx_http_marketo_check_program(ngx_conf_t *cf, const ngx_http_marketo_main_conf_t *mmcf)
 {
     if (mmcf->spawn && mmcf->places.nelts > 0 &&
-        access((const char *)mmcf->program.data, X_OK) != 0) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, ngx_errno,
-                      "MKTO0126 \"marketo_courier spawn\" cannot run \"%V\" in %V:%ui",
-                      &mmcf->program, &mmcf->spawn_file, mmcf->spawn_line);
+        !mkto_spawn_can_run((const char *)mmcf->program.data)) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "MKTO0126 %s:%d: %s cannot be run, so that there is no courier: install it, "
+                      "or name it",
+                      mmcf->spawn_file.data, (int)mmcf->spawn_line, mmcf->program.data);
     }
 }
 

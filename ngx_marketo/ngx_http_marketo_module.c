@@ -8,12 +8,6 @@ ngx_http_marketo_link_t ngx_http_marketo_events;
 ngx_http_marketo_link_t ngx_http_marketo_presence;
 
 /* clang-format off */
-static ngx_conf_enum_t ngx_http_marketo_acks[] = {
-    { ngx_string("disk"),   MKTO_ACK_DISK },
-    { ngx_string("memory"), MKTO_ACK_MEMORY },
-    { ngx_null_string, 0 }
-};
-
 static ngx_conf_post_t ngx_http_marketo_timeout_post = { ngx_http_marketo_check_timeout };
 static ngx_conf_post_t ngx_http_marketo_max_body_post = { ngx_http_marketo_check_max_body };
 
@@ -63,10 +57,10 @@ static ngx_command_t ngx_http_marketo_commands[] = {
 
     { ngx_string("marketo_ack"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_marketo_set_ack,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_marketo_loc_conf_t, ack),
-      &ngx_http_marketo_acks },
+      0,
+      NULL },
 
     { ngx_string("marketo_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,

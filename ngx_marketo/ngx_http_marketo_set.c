@@ -6,6 +6,13 @@ static char *ngx_http_marketo_must_be_absolute(ngx_conf_t *cf, const ngx_str_t *
     return NGX_CONF_ERROR;
 }
 
+static char *ngx_http_marketo_wrong_word(ngx_conf_t *cf, const ngx_command_t *cmd,
+                                         const ngx_str_t *word, const char *wrong)
+{
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "MKTO0132 \"%V\": \"%V\" %s", &cmd->name, word, wrong);
+    return NGX_CONF_ERROR;
+}
+
 static void ngx_http_marketo_spawn_stands_here(const ngx_conf_t *cf,
                                                ngx_http_marketo_main_conf_t *mmcf)
 {
@@ -33,17 +40,19 @@ char *ngx_http_marketo_set_courier(ngx_conf_t *cf, ngx_command_t *cmd, void *con
 {
     ngx_http_marketo_main_conf_t *mmcf = conf;
     const ngx_str_t *args = cf->args->elts;
-    (void)cmd;
     if (mmcf->spawn != NGX_CONF_UNSET) {
         return "is duplicate";
     }
     ngx_http_marketo_spawn_stands_here(cf, mmcf);
-    if (ngx_strcmp(args[1].data, "external") == 0 && cf->args->nelts == 2) {
+    if (ngx_strcmp(args[1].data, "external") == 0) {
         mmcf->spawn = 0;
-        return NGX_CONF_OK;
+        return cf->args->nelts == 2
+                   ? NGX_CONF_OK
+                   : ngx_http_marketo_wrong_word(cf, cmd, &args[2], "must not follow \"external\"");
     }
     if (ngx_strcmp(args[1].data, "spawn") != 0) {
-        return "takes \"spawn\", \"spawn PROGRAM\" or \"external\"";
+        return ngx_http_marketo_wrong_word(cf, cmd, &args[1],
+                                           "must be spawn, spawn PROGRAM or external");
     }
     mmcf->spawn = 1;
     if (cf->args->nelts == 3) {
@@ -187,6 +196,24 @@ char *ngx_http_marketo_set_track_pages(ngx_conf_t *cf, ngx_command_t *cmd, void 
     return mlcf->tracks == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 
+char *ngx_http_marketo_set_ack(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_marketo_loc_conf_t *mlcf = conf;
+    const ngx_str_t *args = cf->args->elts;
+    const struct mkto_slice word = ngx_http_marketo_slice(args[1]);
+    if (mlcf->ack != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+    if (mkto_slice_is_fold(word, "disk")) {
+        mlcf->ack = MKTO_ACK_DISK;
+    } else if (mkto_slice_is_fold(word, "memory")) {
+        mlcf->ack = MKTO_ACK_MEMORY;
+    } else {
+        return ngx_http_marketo_wrong_word(cf, cmd, &args[1], "must be disk or memory");
+    }
+    return NGX_CONF_OK;
+}
+
 /* marketo_cookie off|refresh|mint [domain=DOMAIN] [httponly] */
 
 static bool ngx_http_marketo_cookie_mode(const ngx_str_t *word, struct mkto_cookie_rule *rule)
@@ -246,9 +273,7 @@ char *ngx_http_marketo_set_cookie(ngx_conf_t *cf, ngx_command_t *cmd, void *conf
         wrong = ngx_http_marketo_cookie_option(cf, &args[at], &cookie->rule);
     }
     if (wrong != NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "MKTO0132 \"marketo_cookie\": \"%V\" %s",
-                           &args[at], wrong);
-        return NGX_CONF_ERROR;
+        return ngx_http_marketo_wrong_word(cf, cmd, &args[at], wrong);
     }
     mlcf->cookie = NULL;
     if (cookie->rule.mode != MKTO_COOKIE_OFF) {

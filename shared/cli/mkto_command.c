@@ -18,6 +18,11 @@ int mkto_command_fail(const struct mkto_command *self, const char *format, ...)
     return MKTO_EXIT_COULD_NOT;
 }
 
+bool mkto_command_no_file(const char *file)
+{
+    return strcmp(file, MKTO_CONFIG_FILE) == 0 && access(file, F_OK) != 0 && errno == ENOENT;
+}
+
 const struct mkto_config *mkto_command_config(const char *file, bool skip_secret_files)
 {
     /* Which uid reads the secrets is the question of `marketo check` alone. */
@@ -27,8 +32,7 @@ const struct mkto_config *mkto_command_config(const char *file, bool skip_secret
     };
     const struct mkto_config *config = mkto_config_read(file, &options, NULL, stderr);
 
-    if (config == NULL && strcmp(file, MKTO_CONFIG_FILE) == 0 && access(file, F_OK) != 0 &&
-        errno == ENOENT) {
+    if (config == NULL && mkto_command_no_file(file)) {
         fputs("    --config FILE names another one\n", stderr);
     }
     return config;

@@ -40,6 +40,9 @@ extern const struct mkto_command mkto_command_forget;
 __attribute__((format(printf, 2, 3))) int mkto_command_fail(const struct mkto_command *self,
                                                             const char *format, ...);
 
+/* It is the default file, and not there: nobody has named one. */
+bool mkto_command_no_file(const char *file);
+
 /* The config, or NULL when it has been said on stderr what is wrong with it: every mistake. */
 const struct mkto_config *mkto_command_config(const char *file, bool skip_secret_files);
 

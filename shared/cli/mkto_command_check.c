@@ -132,6 +132,10 @@ static const struct mkto_config *read_config(const char *file, uid_t reader,
     fclose(stream);
     if (config == NULL) {
         add_mistakes(findings, all);
+        if (mkto_command_no_file(file)) {
+            mkto_finding_add(findings, MKTO_FINDING_NOTE, "config",
+                             "--config FILE names another one");
+        }
     } else {
         mkto_finding_add(findings, MKTO_FINDING_FINE, "config",
                          "%s: %zu subscription%s, %zu write key%s", config->file,

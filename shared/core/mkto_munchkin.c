@@ -353,21 +353,21 @@ static size_t params_size(const struct params *params)
     return params->open ? size : size - 1;
 }
 
-/* Takes at least `over` bytes away from a value, and as much from its copy, if it has one. */
-static void shorten(struct params *params, const struct param *param, size_t over)
+/* Takes at least `over` bytes away from a value, half of them from its copy, if it has one. */
+static void shorten(struct params *params, size_t at, size_t over)
 {
-    const char *value = param->value;
-    size_t copies = 0;
+    struct param *param = &params->at[at];
+    struct param *copy = NULL;
 
-    for (size_t i = 0; i < params->count; i++) {
-        copies += params->at[i].value == value;
-    }
-    size_t off = (over + copies - 1) / copies;
-    size_t len = whole_start(value, off < param->len ? param->len - off : 0);
-    for (size_t i = 0; i < params->count; i++) {
-        if (params->at[i].value == value) {
-            params->at[i].len = len;
+    for (size_t i = at + 1; i < params->count; i++) {
+        if (params->at[i].value == param->value) {
+            copy = &params->at[i];
         }
+    }
+    size_t off = copy == NULL ? over : (over + 1) / 2;
+    param->len = whole_start(param->value, off < param->len ? param->len - off : 0);
+    if (copy != NULL) {
+        copy->len = param->len;
     }
 }
 
@@ -380,7 +380,7 @@ static void cut_to(struct params *params, size_t max)
                 return;
             }
             if (params->at[i].cut == cut) {
-                shorten(params, &params->at[i], size - max);
+                shorten(params, i, size - max);
             }
         }
     }

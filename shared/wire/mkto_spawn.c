@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -11,8 +13,16 @@
 #include <unistd.h>
 
 #define PATH_SIZE 4096
+#define ENTRY_SIZE 4096 /* bytes of a line of /etc/passwd or /etc/group; the rest has no name */
+#define WHO_SIZE 64
 
 extern char **environ;
+
+bool mkto_spawn_can_run(const char *program)
+{
+    struct stat status;
+    return stat(program, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 0111) != 0;
+}
 
 static int set_files(posix_spawn_file_actions_t *files)
 {
@@ -98,11 +108,51 @@ bool mkto_spawn_reap(pid_t pid)
     return ended == pid || (ended < 0 && errno == ECHILD);
 }
 
+static void describe(char out[WHO_SIZE], const char *name, const char *kind, unsigned id)
+{
+    if (name == NULL) {
+        snprintf(out, WHO_SIZE, "%s %u", kind, id);
+    } else {
+        snprintf(out, WHO_SIZE, "%.32s (%s %u)", name, kind, id);
+    }
+}
+
+static void describe_user(char out[WHO_SIZE], uid_t uid)
+{
+    char buffer[ENTRY_SIZE];
+    struct passwd entry, *found = NULL;
+    FILE *file = fopen("/etc/passwd", "re");
+    while (file != NULL && fgetpwent_r(file, &entry, buffer, sizeof(buffer), &found) == 0 &&
+           found->pw_uid != uid) {
+        found = NULL;
+    }
+    describe(out, found == NULL ? NULL : found->pw_name, "uid", (unsigned)uid);
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+static void describe_group(char out[WHO_SIZE], gid_t gid)
+{
+    char buffer[ENTRY_SIZE];
+    struct group entry, *found = NULL;
+    FILE *file = fopen("/etc/group", "re");
+    while (file != NULL && fgetgrent_r(file, &entry, buffer, sizeof(buffer), &found) == 0 &&
+           found->gr_gid != gid) {
+        found = NULL;
+    }
+    describe(out, found == NULL ? NULL : found->gr_name, "gid", (unsigned)gid);
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
 /* Names whatever stands in the way: the socket, or the nearest directory above it that can be seen.
  */
 static void set_denied(const char *socket, struct mkto_error *err)
 {
     char path[PATH_SIZE];
+    char owner[WHO_SIZE], group[WHO_SIZE], user[WHO_SIZE], own_group[WHO_SIZE];
     struct stat status;
     snprintf(path, sizeof(path), "%s", socket);
     while (stat(path, &status) != 0) {
@@ -113,11 +163,14 @@ static void set_denied(const char *socket, struct mkto_error *err)
         }
         *slash = '\0';
     }
+    describe_user(owner, status.st_uid);
+    describe_group(group, status.st_gid);
+    describe_user(user, geteuid());
+    describe_group(own_group, getegid());
     mkto_error_set(err,
-                   "cannot connect to %s: %s is owned by uid %u, gid %u with mode %04o; this "
-                   "process is uid %u, gid %u",
-                   socket, path, (unsigned)status.st_uid, (unsigned)status.st_gid,
-                   (unsigned)status.st_mode & 07777u, (unsigned)geteuid(), (unsigned)getegid());
+                   "cannot connect to %s: %s is owned by %s, %s with mode %04o; this process is "
+                   "%s, %s",
+                   socket, path, owner, group, (unsigned)status.st_mode & 07777u, user, own_group);
 }
 
 int mkto_spawn_wanted(int connect_errno, const char *socket, struct mkto_error *err)

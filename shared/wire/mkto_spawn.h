@@ -24,6 +24,9 @@ struct mkto_spawn {
     const char *socket;  /* absolute path */
 };
 
+/* A file that somebody may execute; whether the worker may is seen when it does. */
+bool mkto_spawn_can_run(const char *program);
+
 /* Starts it. stdin, stdout and stderr of the child are /dev/null. Returns 0 and the direct child's
  * pid, or -1. */
 int mkto_spawn_courier(const struct mkto_spawn *spawn, pid_t *pid, struct mkto_error *err);
@@ -33,8 +36,9 @@ bool mkto_spawn_reap(pid_t pid);
 
 /*
  * What a failed connect means: ENOENT and ECONNREFUSED are "nobody is there", the only reasons to
- * spawn. EACCES names the socket's owner and mode in err. Returns 1 to spawn, 0 not to (err says
- * why when there is something to say).
+ * spawn. EACCES names the socket's owner and mode in err: ids, and the names that /etc/passwd and
+ * /etc/group have for them, since a name service could hold a worker up. Returns 1 to spawn, 0 not
+ * to (err says why when there is something to say).
  */
 int mkto_spawn_wanted(int connect_errno, const char *socket, struct mkto_error *err);
 

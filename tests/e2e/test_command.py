@@ -87,6 +87,7 @@ def test_wrong_usage(args, said):
 @pytest.mark.parametrize("args", [("map",), ("status",), ("tail",), ("dead", "list"), ("hash", "a@b.c"), ("forget", "a@b.c")])
 def test_without_a_config_the_option_is_named(args):
     assert "there is no such file\n    --config FILE names another one" in run(*args, code=3)[1]
+    assert "--config FILE names another one" in run("check", code=3)[0]
 
 
 def test_full_disk_is_no_success(conf):

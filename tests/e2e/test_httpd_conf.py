@@ -174,16 +174,22 @@ def test_ack(server, value, good):
 
 @pytest.mark.parametrize("value, words", [
     ("external", None), ("external /bin/true", "takes no program"), ("spawn /bin/true", None),
-    ("spawn bin/true", "absolute path"), ("spawn /nonexistent/marketo", "/nonexistent/marketo is not a program"),
-    ("spawn /etc/passwd", "/etc/passwd is not a program"), ("hire", "must be 'spawn [program]' or 'external'"),
+    ("spawn bin/true", "absolute path"),
+    ("hire", "must be 'spawn [program]' or 'external'"),
 ])
 def test_courier(server, value, words):
     amend(server, ("MarketoCourier spawn %s/marketo" % server.out, "MarketoCourier " + value))
     if words is None:
         accepted(server)
     else:
-        said = refused(server, words, "httpd.conf")
-        assert "is not a program" not in words or at(server, "MarketoCourier ") in said
+        refused(server, words, "httpd.conf")
+
+
+@pytest.mark.parametrize("program", ["/nonexistent/marketo", "/etc/passwd", "/bin/"])
+def test_program_that_cannot_run_is_a_warning(server, program):
+    amend(server, ("MarketoCourier spawn %s/marketo" % server.out, "MarketoCourier spawn " + program))
+    said = accepted(server)
+    assert "[marketo:warn]" in said and "MKTO0126 %s%s cannot be run" % (at(server, "MarketoCourier "), program) in said
 
 
 COLLECT = "MarketoCollect On\n"

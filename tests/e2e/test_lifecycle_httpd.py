@@ -314,8 +314,26 @@ def test_log_of_the_courier(server, fake):
     assert not server.couriers()
 
 
+def test_program_that_is_not_there(server):
+    server.courier = "spawn"
+    server.announce("MKTO0126 ", "MKTO0108 no courier: cannot start /nowhere/marketo", LOST)
+    write = server.write_config
+
+    def amended():
+        write()
+        path = os.path.join(server.directory, "httpd.conf")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace("MarketoCourier spawn %s/marketo" % server.out, "MarketoCourier spawn /nowhere/marketo"))
+    server.write_config = amended
+    server.start()
+    wait_until(lambda: "MKTO0108" in server.read(server.log), what="an error")
+    assert server.get("/").status == 200
+
+
 def test_refused_socket_is_no_reason_to_start(server):
-    server.announce(r"MKTO0108 no courier: cannot connect to \S+ is owned by uid 0", r"MKTO0108 no courier: cannot connect", LOST)
+    server.announce(r"MKTO0108 no courier: cannot connect to \S+ is owned by root \(uid 0\)", r"MKTO0108 no courier: cannot connect", LOST)
     if os.getuid() != 0:
         pytest.skip("needs a socket of another user")
     fake = FakeCourier(server.conf.socket).start(mode=0o600)
@@ -324,7 +342,7 @@ def test_refused_socket_is_no_reason_to_start(server):
     try:
         server.start()
         wait_until(lambda: "MKTO0108 no courier: cannot connect" in server.read(server.log))
-        assert "owned by uid 0" in server.read(server.log)
+        assert "owned by root (uid 0), root (gid 0)" in server.read(server.log)
         assert not server.couriers()
     finally:
         fake.stop()

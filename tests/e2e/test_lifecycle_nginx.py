@@ -232,7 +232,7 @@ def test_no_right_to_the_socket(server, fake):
     assert server.get("/").status == 200
     time.sleep(1.5)  # it tries again, and says no more
     log = server.read(server.log)
-    assert log.count("MKTO0130") == 1 and "courier.sock is owned by uid 0" in log
+    assert log.count("MKTO0130") == 1 and "courier.sock is owned by root (uid 0), root (gid 0)" in log
 
 
 def test_refused(server, fake):
@@ -247,13 +247,19 @@ def test_refused(server, fake):
     wait_until(lambda: server.post("track", b"{}").status == 200, what="it connects again")
 
 
-def test_one_process(server, fake):
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_one_process(server, fake, reloaded):
     """master_process off: development."""
     server.workers = 0  # children
     amend(server, "worker_processes 0;", "worker_processes 1; master_process off;")
     server.user = None
     server.start()
     assert server.post("track", b"{}").status == 200
+    if reloaded:  # such an nginx serves nobody afterwards, with or without the module; it must end all the same
+        server.reload()
+        wait_until(lambda: "reconfiguring" in server.read(server.log), what="it reads its configuration")
+        time.sleep(0.5)
+        assert not server.process.ended()
     server.process.send(signal.SIGQUIT)
     assert server.process.wait() == 0
     server.process = None

@@ -120,10 +120,17 @@ def test_secrets_belong_to_the_worker(server):
 
 # ---- directives ----
 
-@pytest.mark.parametrize("words", ["external now", "start", "spawn a b", ""])
+SAID_OF_COURIER = {
+    "external now": 'MKTO0132 "marketo_courier": "now" must not follow "external"',
+    "start": 'MKTO0132 "marketo_courier": "start" must be spawn, spawn PROGRAM or external',
+    "spawn a b": '"marketo_courier" directive', "": '"marketo_courier" directive',
+}
+
+
+@pytest.mark.parametrize("words", SAID_OF_COURIER)
 def test_bad_courier(server, words):
     amend(server, "marketo_courier spawn %s/marketo" % server.out, "marketo_courier " + words)
-    said = refused(server, '"marketo_courier" directive')
+    said = refused(server, SAID_OF_COURIER[words])
     assert at(server, "marketo_courier ") in said
 
 
@@ -132,10 +139,11 @@ def test_program(server):
     refused(server, 'MKTO0120 "./marketo" must be an absolute path')
 
 
-def test_program_that_is_not_there_is_a_warning(server):
-    amend(server, "spawn %s/marketo" % server.out, "spawn /nowhere/marketo")
+@pytest.mark.parametrize("program", ["/nowhere/marketo", "/etc/passwd", "/bin/"])
+def test_program_that_cannot_run_is_a_warning(server, program):
+    amend(server, "spawn %s/marketo" % server.out, "spawn " + program)
     said = accepted(server)
-    assert "[warn]" in said and "MKTO0126" in said and at(server, "marketo_courier ") in said
+    assert "[warn]" in said and "MKTO0126 %s: %s cannot be run" % (at(server, "marketo_courier "), program) in said
 
 
 @pytest.mark.parametrize("prefix,warned", [("/noslash", True), ("/slash/", False)])
@@ -162,7 +170,7 @@ def test_lower_limit_of_nginx_is_a_warning(server, limit, size, warned):
 def test_spawn_is_the_default(server):
     amend(server, "    marketo_courier spawn %s/marketo;" % server.out, "")
     code, said = server.check()
-    assert code == 0 and ("MKTO0126" not in said or "/marketo\"" in said)
+    assert code == 0 and ("MKTO0126" not in said or "/bin/marketo cannot be run" in said)
 
 
 @pytest.mark.parametrize("size,ok", [(SOCKET_MAX, True), (SOCKET_MAX + 1, False)])
@@ -197,7 +205,7 @@ def test_values(server, line, ok, place):
     if ok:
         accepted(server)
     else:
-        said = refused(server, line.split()[0] if "ack" not in line else 'invalid value "none"')
+        said = refused(server, line.split()[0] if "ack" not in line else 'MKTO0132 "marketo_ack": "none" must be disk or memory')
         assert at(server, line + ";") in said
 
 

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -152,6 +154,15 @@ static void when_to_spawn(void **state)
     assert_string_equal(err.text, "cannot connect to /s: Socket operation on non-socket");
 }
 
+static void what_can_run(void **state)
+{
+    (void)state;
+    assert_true(mkto_spawn_can_run("/bin/true"));
+    assert_false(mkto_spawn_can_run("/etc/passwd"));
+    assert_false(mkto_spawn_can_run("/bin/"));
+    assert_false(mkto_spawn_can_run("/nowhere/marketo"));
+}
+
 static void denied_names_the_owner(void **state)
 {
     (void)state;
@@ -159,10 +170,22 @@ static void denied_names_the_owner(void **state)
     struct mkto_error err = MKTO_ERROR_INIT;
     snprintf(path, sizeof(path), "%s/deeper/courier.sock", directory);
     assert_int_equal(mkto_spawn_wanted(EACCES, path, &err), 0);
-    snprintf(want, sizeof(want), "%s is owned by uid %u, gid %u with mode 0700", directory,
-             (unsigned)geteuid(), (unsigned)getegid());
+    const struct passwd *user = getpwuid(geteuid());
+    const struct group *group = getgrgid(getegid());
     assert_non_null(strstr(err.text, path));
+    snprintf(want, sizeof(want), "%s is owned by %s (uid %u), %s (gid %u) with mode 0700; this ",
+             directory, user->pw_name, (unsigned)geteuid(), group->gr_name, (unsigned)getegid());
     assert_non_null(strstr(err.text, want));
+    snprintf(want, sizeof(want), "this process is %s (uid %u), %s (gid %u)", user->pw_name,
+             (unsigned)geteuid(), group->gr_name, (unsigned)getegid());
+    assert_non_null(strstr(err.text, want));
+    if (geteuid() == 0) {
+        memset(&err, 0, sizeof(err));
+        assert_int_equal(chown(directory, 54321, 54322), 0); /* nobody's */
+        assert_int_equal(mkto_spawn_wanted(EACCES, path, &err), 0);
+        assert_non_null(strstr(err.text, " is owned by uid 54321, gid 54322 with mode"));
+        assert_int_equal(chown(directory, 0, 0), 0);
+    }
 
     memset(&err, 0, sizeof(err));
     assert_int_equal(mkto_spawn_wanted(EACCES, "nothing-here", &err), 0);
@@ -183,11 +206,9 @@ static void backoff(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(child_is_clean),
-        cmocka_unit_test(missing_program),
-        cmocka_unit_test(reaping),
-        cmocka_unit_test(when_to_spawn),
-        cmocka_unit_test(denied_names_the_owner),
+        cmocka_unit_test(child_is_clean), cmocka_unit_test(missing_program),
+        cmocka_unit_test(reaping),        cmocka_unit_test(when_to_spawn),
+        cmocka_unit_test(what_can_run),   cmocka_unit_test(denied_names_the_owner),
         cmocka_unit_test(backoff),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
