@@ -15,6 +15,7 @@ import urllib.request
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, "tests", "sandbox"), os.path.join(ROOT, "tests", "e2e")]
 import wire  # noqa: E402
+from servers import free_port  # noqa: E402
 
 FILL_BATCH = 100  # events
 FILL_AHEAD = 8  # batches
@@ -123,12 +124,6 @@ def batch(count):
     one = json.loads(event())
     del one["pad"]
     return json.dumps({"batch": [dict(one, type="track", userId="visitor%d" % n) for n in range(count)]})
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def ticks(pid):

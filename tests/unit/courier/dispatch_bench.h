@@ -421,6 +421,16 @@ static inline int64_t bench_identify(struct bench *bench, const char *email, con
                        body);
 }
 
+/* One identify each of p0@example.com to the last, without a cookie, in one commit. */
+static inline void bench_people(struct bench *bench, int count)
+{
+    bench_bulk(bench);
+    for (int i = 0; i < count; i++) {
+        bench_identify(bench, apr_psprintf(bench->pool, "p%d@example.com", i), "n", "1", 0);
+    }
+    bench_bulk_end(bench);
+}
+
 static inline int64_t bench_page(struct bench *bench, int cookie, const char *path)
 {
     const char *body = apr_psprintf(

@@ -51,6 +51,16 @@ static int merged_away(struct bench *bench, const struct bench_call *call, const
     return bench_kind(bench, call, body, answer);
 }
 
+/* Ada comes, and has so many ms. */
+static void begin(struct bench *bench, struct merged *merged, uint64_t ms)
+{
+    bench->model = merged_away;
+    bench->user = merged;
+    bench_start(bench);
+    bench_identify(bench, "ada@example.com", "n", "1", 1);
+    bench_run(bench, ms);
+}
+
 static const struct mkto_json *record_of(struct bench *bench, unsigned nth)
 {
     return mkto_json_get(bench_json(bench_nth(bench, is_upsert, nth)), "input")->first;
@@ -70,20 +80,22 @@ static void check_dead(struct bench *bench, const char *kind, const char *reason
 
 /* ---- fair shares ---- */
 
+/* So many people come at once, each a call of its own, and have so many ms. */
+static void crowd(struct bench *bench, int people, uint64_t ms)
+{
+    bench->model = bench_kind;
+    bench->sub[0].batch_size = 1;
+    bench_start(bench);
+    bench_people(bench, people);
+    bench_run(bench, ms);
+}
+
 static void test_links_get_their_share_of_the_slots(void **state)
 {
     struct bench *bench = *state;
-    bench->model = bench_kind;
     bench->latency = 1000;
-    bench->sub[0].batch_size = 1;
     bench->sub[0].calls_per_20s = 100;
-    bench_start(bench);
-    bench_bulk(bench);
-    for (int i = 0; i < 400; i++) {
-        bench_identify(bench, apr_psprintf(bench->pool, "p%d@example.com", i), "n", "1", 0);
-    }
-    bench_bulk_end(bench);
-    bench_run(bench, 25000);
+    crowd(bench, 400, 25000);
     unsigned leads = bench_count(bench, bench_is_sync);
     unsigned links = bench_count(bench, bench_is_link);
     assert_in_range(leads, 45, 65);
@@ -94,16 +106,8 @@ static void test_links_get_their_share_of_the_slots(void **state)
 static void test_links_get_their_share_of_the_window(void **state)
 {
     struct bench *bench = *state;
-    bench->model = bench_kind;
-    bench->sub[0].batch_size = 1;
     bench->sub[0].calls_per_20s = 10;
-    bench_start(bench);
-    bench_bulk(bench);
-    for (int i = 0; i < 200; i++) {
-        bench_identify(bench, apr_psprintf(bench->pool, "p%d@example.com", i), "n", "1", 0);
-    }
-    bench_bulk_end(bench);
-    bench_run(bench, 100000);
+    crowd(bench, 200, 100000);
     assert_in_range(bench_count(bench, bench_is_link), 20, 30);
     assert_in_range(bench_count(bench, bench_is_sync), 25, 40);
     bench_quiet(bench);
@@ -113,17 +117,9 @@ static void test_links_get_their_share_of_the_window(void **state)
 static void test_links_leave_the_reserve(void **state)
 {
     struct bench *bench = *state;
-    bench->model = bench_kind;
-    bench->sub[0].batch_size = 1;
     bench->sub[0].calls_per_day = 60;
     bench->sub[0].calls_reserve = 40;
-    bench_start(bench);
-    bench_bulk(bench);
-    for (int i = 0; i < 100; i++) {
-        bench_identify(bench, apr_psprintf(bench->pool, "p%d@example.com", i), "n", "1", 0);
-    }
-    bench_bulk_end(bench);
-    bench_run(bench, 120000);
+    crowd(bench, 100, 120000);
     assert_in_range(bench_count(bench, bench_is_link), 5, 10);
     assert_int_equal(bench_count(bench, bench_is_link) + bench_count(bench, bench_is_sync), 60);
 }
@@ -134,11 +130,7 @@ static void test_link_learns_the_new_id(void **state)
 {
     struct bench *bench = *state;
     struct merged merged = {0};
-    bench->model = merged_away;
-    bench->user = &merged;
-    bench_start(bench);
-    bench_identify(bench, "ada@example.com", "n", "1", 1);
-    bench_run(bench, 60000);
+    begin(bench, &merged, 60000);
     assert_int_equal(id_of_link(bench_nth(bench, bench_is_link, 0)), 100);
     merged.first = bench->next_lead_id = 500;              /* 100 was merged away */
     bench_identify(bench, "ada@example.com", "n", "1", 2); /* unchanged: a link of the known id */
@@ -164,11 +156,7 @@ static void test_learning_tells_no_old_values(void **state)
 {
     struct bench *bench = *state;
     struct merged merged = {0};
-    bench->model = merged_away;
-    bench->user = &merged;
-    bench_start(bench);
-    bench_identify(bench, "ada@example.com", "n", "1", 1);
-    bench_run(bench, 60000);
+    begin(bench, &merged, 60000);
     merged.first = bench->next_lead_id = 500;
     bench_identify(bench, "ada@example.com", "n", "1", 2);
     bench_identify(bench, "ada@example.com", "n", "2", 2);
@@ -192,11 +180,7 @@ static void test_learning_ends(void **state)
 {
     struct bench *bench = *state;
     struct merged merged = {.first = 1000000};
-    bench->model = merged_away;
-    bench->user = &merged;
-    bench_start(bench);
-    bench_identify(bench, "ada@example.com", "n", "1", 1);
-    bench_run(bench, 600000);
+    begin(bench, &merged, 600000);
     assert_int_equal(merged.not_found, 2);
     assert_int_equal(bench_count(bench, bench_is_sync), 2);
     assert_int_equal(bench_waiting(bench), 0);
@@ -209,11 +193,7 @@ static void test_learning_survives_a_restart(void **state)
 {
     struct bench *bench = *state;
     struct merged merged = {.first = 1000000};
-    bench->model = merged_away;
-    bench->user = &merged;
-    bench_start(bench);
-    bench_identify(bench, "ada@example.com", "n", "1", 1);
-    bench_run(bench, 5000);
+    begin(bench, &merged, 5000);
     assert_int_equal(merged.not_found, 1);
     bench_restart(bench);
     bench_run(bench, 600000);
@@ -236,11 +216,7 @@ static void test_update_learns_the_new_id(void **state)
 {
     struct bench *bench = *state;
     struct merged merged = {0};
-    bench->model = merged_away;
-    bench->user = &merged;
-    bench_start(bench);
-    bench_identify(bench, "ada@example.com", "n", "1", 1);
-    bench_run(bench, 60000);
+    begin(bench, &merged, 60000);
     merged.first = bench->next_lead_id = 500;
     add_group(bench, "Acme");
     add_group(bench, "Acme 2");
@@ -263,11 +239,7 @@ static void test_update_whom_nobody_names(void **state)
 {
     struct bench *bench = *state;
     struct merged merged = {0};
-    bench->model = merged_away;
-    bench->user = &merged;
-    bench_start(bench);
-    bench_identify(bench, "ada@example.com", "n", "1", 1);
-    bench_run(bench, 60000);
+    begin(bench, &merged, 60000);
     merged.first = 500;
     add_group(bench, "Acme");
     bench_run(bench, 700000);

@@ -125,9 +125,7 @@ static void test_token_is_asked_for_by_one_call(void **state)
     struct plan plan = {0};
     bench->sub[0].batch_size = 1;
     begin(bench, &plan);
-    for (int i = 0; i < 20; i++) {
-        bench_identify(bench, apr_psprintf(bench->pool, "p%d@example.com", i), "n", "1", 0);
-    }
+    bench_people(bench, 20);
     bench_run(bench, 10000);
     assert_int_equal(bench_count(bench, bench_is_token), 1);
     assert_int_equal(bench->most, 5);
@@ -217,9 +215,7 @@ static void test_denied_calls_probe_slower_and_slower(void **state)
     struct bench *bench = *state;
     struct plan plan = {.code = 603, .left = 1000};
     begin(bench, &plan);
-    for (int i = 0; i < 10; i++) {
-        bench_identify(bench, apr_psprintf(bench->pool, "p%d@example.com", i), "n", "1", 0);
-    }
+    bench_people(bench, 10);
     bench_run(bench, 3600000);
     assert_in_range(bench_count(bench, bench_is_sync), 12, 17);
     plan.left = 0;
@@ -409,9 +405,7 @@ static void test_window_holds_over_restarts(void **state)
     bench->sub[0].batch_size = 1;
     bench->sub[0].calls_per_20s = 10;
     begin(bench, &plan);
-    for (int i = 0; i < 60; i++) {
-        bench_identify(bench, apr_psprintf(bench->pool, "p%d@example.com", i), "n", "1", 0);
-    }
+    bench_people(bench, 60);
     for (int i = 0; i < 30; i++) {
         bench_run(bench, 2700);
         if (i % 4 == 3) {
