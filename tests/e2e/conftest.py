@@ -120,3 +120,20 @@ def app():
     yield it
     it.shutdown()
     it.server_close()
+
+
+@pytest.fixture(name="say")
+def say_fixture(record_property):
+    """Keeps a line that is printed at the end although the test passes, whichever process ran it."""
+    def it(text):
+        record_property("said", text)
+    return it
+
+
+def pytest_terminal_summary(terminalreporter):
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                for name, text in report.user_properties:
+                    if name == "said":
+                        terminalreporter.write_line(text)

@@ -33,20 +33,3 @@ def memory():
     path = tempfile.mkdtemp(prefix="mkto-", dir=diskshim.MEMORY if os.access(diskshim.MEMORY, os.W_OK) else None)
     yield path
     shutil.rmtree(path, ignore_errors=True)
-
-
-@pytest.fixture
-def say(record_property):
-    """Keeps a line that is printed at the end although the test passes, whichever process ran it."""
-    def it(text):
-        record_property("said", text)
-    return it
-
-
-def pytest_terminal_summary(terminalreporter):
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if getattr(report, "when", None) == "call":
-                for name, text in report.user_properties:
-                    if name == "said":
-                        terminalreporter.write_line(text)

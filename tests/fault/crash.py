@@ -20,7 +20,7 @@ import time
 
 from ledger import dead_letters
 from nginx_conf import amend
-from nginx_daemon import Daemon, gone, launch
+from nginx_daemon import Daemon, gone, launch, stat
 from waiting import wait_until
 
 THREADS = 4
@@ -183,7 +183,11 @@ class Campaign:
     def _recover(self):
         """As an administrator would: what is left without its parent ends, and the server starts anew. Then events are taken again."""
         time.sleep(0.02)
-        parents = [pid for pid in self._processes() if self._is_parent(pid)]
+        processes = self._processes()
+        parents = [pid for pid in processes if self._is_parent(pid)]
+        for pid in processes:  # workers of a master that was killed in an upgrade work on, and keep their courier
+            if parents and pid not in parents and stat(pid)[0] not in processes:
+                kill(pid)
         if len(parents) > 1:  # an upgrade: the older one goes
             os.kill(min(parents, key=self._started), signal.SIGQUIT)
         if not parents:

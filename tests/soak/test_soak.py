@@ -112,7 +112,7 @@ def quarters(samples):
 
 
 @pytest.mark.servers("nginx", "httpd-event")
-def test_soak(server, sandbox, capsys):
+def test_soak(server, sandbox, say):
     sandbox.store.settings.update(rate_calls=10 ** 9, daily_calls=10 ** 9)
     server.conf["marketo"].update(calls_per_20s=100, calls_per_day=1000000, rate="0")
     server.text[server.family] += TRACKED[server.family]
@@ -138,8 +138,7 @@ def test_soak(server, sandbox, capsys):
         second, last = quarters([it for it in seen if it])
         for index, what in enumerate(("bytes", "descriptors")):
             report["%s %s" % (who, what)] = [statistics.median(it[index] for it in part) for part in (second, last)]
-    with capsys.disabled():
-        print("\n" + json.dumps(report))
+    say(json.dumps(report))
     assert server.couriers() == courier, "one courier, from the beginning to the end"
     assert not users.wrong, users.wrong
     arrived = [one["page"].partition("example.com")[2] + "?" + one["query"] for one in sandbox.store.visits if one["query"].startswith("view=")]
