@@ -161,6 +161,29 @@ def test_headers_of_any_bytes(host, marketo):
     assert host.json("dead", "show", "1")[0]["request"]["user_agent"] == "odd ?? agent"
 
 
+CLICK = {"userId": "u", "event": "Clicked Link", "integrations": {"Marketo": {"clickLink": "mailto:ada@example.com"}},
+         "context": {"page": {"url": "https://www.example.com/team"}}}
+
+
+def test_click(host, marketo):
+    """A click is a visit to the queue, to dead letters and to those who are to be forgotten."""
+    marketo.store.script([{"api": "munchkin", "op": "click", "times": 0, "http": 404}])
+    host.send("track", CLICK, cookie=COOKIE % 1)
+    host.settle(dead=1)
+    letter, = host.json("dead", "show", "1")
+    assert letter["kind"] == "visit" and letter["event"]["integrations"] == CLICK["integrations"]
+    marketo.store.clear_script()
+    assert host.json("dead", "replay", "--apply")[0]["count"] == 1
+    host.settle()
+    assert [(visit["page"], visit["link"]) for visit in marketo.store.visits] == [
+        ("https://www.example.com/team", "mailto:ada@example.com")]
+    marketo.store.script([{"api": "munchkin", "times": 0, "http": 503}])
+    host.send("track", CLICK, cookie=COOKIE % 1)
+    assert host.json("forget", "ada@example.com", "--apply")[0]["events"] == 1
+    assert host.bytes_of("mailto:ada") == []
+    assert marketo.store.violations == []
+
+
 def test_status_names_reasons(letters):
     status = letters.json("status")[0]
     assert status["spool"]["dead_by_reason"] == {"invalid_data": 2, "multiple_matches": 1}

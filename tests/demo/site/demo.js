@@ -33,7 +33,7 @@ function visit(it, people) {
     const lead = people.find((one) => one.id === it.lead);
     const query = it.query.replace(/__-__/g, '&').replace(/%20/g, ' ');
     const place = it.page.replace(/^https?:\/\/[^/]*/, '') + (query ? '?' + query : '');
-    return element('li', '', element('code', place), element('small', lead ? lead.fields.email : 'anonymous'));
+    return element('li', '', element('code', it.link ? 'clicked ' + it.link : place), element('small', lead ? lead.fields.email : 'anonymous'));
 }
 
 async function ask(what) {
