@@ -58,8 +58,9 @@ http {{
         listen 127.0.0.1:{port};
         root {dir}/www;
         location ^~ /mkto/ {{ marketo; }}
+        location = /mkto-status {{ marketo_status; }}
         location /sandbox/ {{ proxy_pass {sandbox}; }}
-        add_header Content-Security-Policy "default-src 'self'";
+        location / {{ add_header Content-Security-Policy "default-src 'self'"; }}
     }}
 }}
 """
@@ -77,15 +78,18 @@ LoadModule marketo_module {out}/mod_marketo.so
 
 DocumentRoot {dir}/www
 DirectoryIndex index.html
-Header set Content-Security-Policy "default-src 'self'"
 ProxyPass "/sandbox/" "{sandbox}/sandbox/"
 <Directory {dir}/www>
+    Header set Content-Security-Policy "default-src 'self'"
     Require all granted
 </Directory>
 MarketoConfig {dir}/marketo.conf
 MarketoCourier spawn {out}/marketo
 <Location "/mkto/">
     MarketoCollect On
+</Location>
+<Location "/mkto-status">
+    MarketoStatus On
 </Location>
 """
 
@@ -254,6 +258,7 @@ def hints(demo, nginx, httpd):
     print("  sandbox Marketo  %s/          (a page that shows what arrived)" % demo.marketo)
     print("  nginx            %s/          (a shop whose pages load marketo.js; its API is below /mkto/)" % nginx)
     print("  httpd            %s/          (the same shop)" % httpd)
+    print("  the courier      %s/mkto-status" % nginx)
     for url in (nginx, httpd):
         print("\n  curl -d '{\"userId\":\"u1\",\"traits\":{\"email\":\"ada@example.com\",\"firstName\":\"Ada\"}}' "
               "-H 'Content-Type: application/json' %s/mkto/v1/identify" % url)
