@@ -10,59 +10,19 @@ import time
 import pytest
 
 import http_talk
-from fake_courier import Answer, FakeCourier
+from fake_courier import Answer
+from site_of_pages import PERSON, TOKEN
+from told_pages import TYPES, listening, paths, settle, write_page
 from waiting import wait_until
 
 HTTPD = ("httpd-event", "httpd-worker", "httpd-prefork")
 pytestmark = pytest.mark.servers(*HTTPD)
-TOKEN = "_mch-example.com-1374552656411-90718"
-PERSON = {"Host": "www.example.com", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0", "Accept": "text/html",
-          "Cookie": "_mkto_trk=id:561-HYG-937&token:" + TOKEN}
-TYPES = "AddType text/html .html\n"
-TRACK = TYPES + '<Location "/">\nMarketoTrackPages On\n</Location>\n'
 
 
 @pytest.fixture(name="fake")
 def new_fake(server):
-    server.courier = "external"
-    server.text["httpd"] = TRACK
-    page(server, "page.html")
-    it = FakeCourier(server.conf.socket)
-    it.start()
-    yield it
-    it.stop()
-    assert not it.errors, it.errors
-
-
-def page(server, name, text="<title>A page</title>\n"):
-    path = os.path.join(server.directory, "www", name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
-
-
-def urls(fake):
-    return [event.path for event in fake.events if event.call == "view"]
-
-
-def settle(server, fake, *wanted):
-    """One more page view; all before it are there then, for a child that has sent one has sent what it had before."""
-    server.get("/page.html?last", PERSON)
-    wait_until(lambda: "/page.html?last" in urls(fake), what="the last page view")
-    time.sleep(0.3)  # other children
-    assert sorted(urls(fake)) == sorted([*wanted, "/page.html?last"])
-
-
-def test_what_a_page_view_says(server, fake):
-    server.start()
-    before = time.time() * 1000
-    assert server.get("/page.html?q=1&r=a%20b", dict(PERSON, Referer="https://r.example/x")).status == 200
-    event = fake.wait(1)[0]
-    assert (event.call, event.path, event.fields["host"]) == ("view", "/page.html?q=1&r=a%20b", b"www.example.com")
-    assert event.fields["cookies"] == [b"id:561-HYG-937&token:" + TOKEN.encode()] and event.fields["referer"] == b"https://r.example/x"
-    assert event.fields["user_agent"].decode() == PERSON["User-Agent"] and event.fields["remote_addr"] == b"127.0.0.1"
-    assert before - 1000 <= event.fields["received_ms"] <= time.time() * 1000
-    assert re.fullmatch(b"[0-9a-f]{32}", event.fields["request_id"])
+    with listening(server) as it:
+        yield it
 
 
 @pytest.mark.servers("httpd-prefork", "httpd-event")
@@ -77,42 +37,14 @@ def test_a_child_that_goes_idle(server, fake):
         assert time.monotonic() - before < 5, "told by nobody but the next request"
 
 
-def test_the_courier_comes_later(server, fake):
-    """What was shown while there was no courier is told when it is back."""
-    fake.stop()
-    server.announce("MKTO0106 no answer from the courier: nobody listens on ")
-    server.start()
-    for n in range(3):
-        assert server.get("/page.html?%d" % n, PERSON).status == 200
-    wait_until(lambda: "MKTO0106" in server.read(server.log), what="a word in the log")
-    fake.start()
-    assert [len(fake.wait(3)), sorted(urls(fake))] == [3, ["/page.html?%d" % n for n in range(3)]]
-    assert len({event.fields["request_id"] for event in fake.events}) == 3
-
-
 def test_the_courier_is_replaced(server, fake):
     """The connection ends while the child is idle, and it sees that with the next page view."""
     server.start()
     for n in range(3):
         server.get("/page.html?%d" % n, PERSON)
-        wait_until(lambda: "/page.html?%d" % n in urls(fake), what="page view %d" % n)  # pylint: disable=cell-var-from-loop
+        wait_until(lambda: "/page.html?%d" % n in paths(fake), what="page view %d" % n)  # pylint: disable=cell-var-from-loop
         fake.cut_all()
         time.sleep(0.05)
-
-
-def test_nobody_waits(server, fake):
-    """A courier that has stopped costs pages nothing."""
-    server.start()
-    server.get("/page.html", PERSON)
-    fake.wait(1)
-    fake.hold()
-    before = time.monotonic()
-    with server.talk() as talk:
-        for n in range(50):
-            assert talk.request("GET", "/page.html?%d" % n, None, PERSON).status == 200
-    assert time.monotonic() - before < 5
-    fake.release()
-    wait_until(lambda: len(fake.events) == 51, what="all page views")
 
 
 def test_graceful(server, fake):
@@ -149,7 +81,7 @@ def test_the_end_comes_in_between(server, fake, how):
         people = [threading.Thread(target=ask_until, args=(server, ended, "%d-%d" % (turn, n))) for n in range(4)]
         for person in people:
             person.start()
-        wait_until(lambda: len(urls(fake)) > 50 * turn, what="page views")  # pylint: disable=cell-var-from-loop
+        wait_until(lambda: len(paths(fake)) > 50 * turn, what="page views")  # pylint: disable=cell-var-from-loop
         if how == "restart":
             os.kill(server.process.pid, signal.SIGHUP)
             time.sleep(0.2)
@@ -157,13 +89,13 @@ def test_the_end_comes_in_between(server, fake, how):
         ended.set()
         for person in people:
             person.join()
-    wait_until(lambda: set(server.read(log).split()) <= set(urls(fake)), what="what was logged")
+    wait_until(lambda: set(server.read(log).split()) <= set(paths(fake)), what="what was logged")
 
 
 # ---- what is one page view, what is none ----
 
 def test_index_and_redirects(server, fake):
-    page(server, "other.html")
+    write_page(server, "other.html")
     server.modules.append("rewrite")
     server.text["httpd"] += """
 RewriteEngine On
@@ -181,7 +113,7 @@ RewriteRule "perdir$" "/other.html?from=perdir" [L]
 
 
 def test_error_documents(server, fake):
-    page(server, "error.html")
+    write_page(server, "error.html")
     server.text["httpd"] += "ErrorDocument 404 /error.html\nErrorDocument 403 /error.html\nErrorDocument 500 default\n"
     server.text["httpd"] += '<Location "/closed">\nRequire all denied\n</Location>\n'
     server.announce("client denied by server configuration")
@@ -194,8 +126,8 @@ def test_error_documents(server, fake):
 
 def test_included(server, fake):
     server.modules.append("include")
-    page(server, "part.html")
-    page(server, "all.shtml", '<title>x</title><!--#include virtual="/part.html" --><!--#include virtual="/part.html?2" -->')
+    write_page(server, "part.html")
+    write_page(server, "all.shtml", '<title>x</title><!--#include virtual="/part.html" --><!--#include virtual="/part.html?2" -->')
     server.text["httpd"] += "AddType text/html .shtml\nAddOutputFilter INCLUDES .shtml\n"
     server.text["httpd"] += "<Directory %s/www>\nOptions +Includes\n</Directory>\n" % server.directory
     server.start()
@@ -204,8 +136,8 @@ def test_included(server, fake):
 
 
 def test_static_assets_and_methods(server, fake):
-    page(server, "style.css", "a{}")
-    page(server, "data.json", "{}")
+    write_page(server, "style.css", "a{}")
+    write_page(server, "data.json", "{}")
     server.text["httpd"] += "AddType text/css .css\nAddType application/json .json\n"
     server.start()
     for path in ("/style.css", "/data.json", "/mkto/marketo.js"):
@@ -262,7 +194,7 @@ MarketoTrackPages On
 </Location>
 """.format(server.directory)
     for name in ("docs/a.html", "docs/off/b.html", "single.html", "none.html"):
-        page(server, name)
+        write_page(server, name)
     server.start()
     for path in ("/docs/a.html", "/docs/off/b.html", "/single.html", "/none.html", "/none.html?if"):
         assert server.get(path, PERSON).status == 200

@@ -1,13 +1,13 @@
 """Page views of nginx: what only nginx has, and what its workers do with an event for which nobody waits."""
 import os
 import re
-import time
 
 import pytest
 
-from fake_courier import SILENT, Answer, FakeCourier
+from fake_courier import SILENT, Answer
 from nginx_conf import amend
-from site_of_pages import COOKIE, HOST, PAGE, PERSON, TOKEN, App
+from site_of_pages import COOKIE, HOST, PERSON, TOKEN, App
+from told_pages import listening, paths, settle
 from waiting import wait_until
 
 pytestmark = pytest.mark.servers("nginx")
@@ -15,15 +15,8 @@ pytestmark = pytest.mark.servers("nginx")
 
 @pytest.fixture(name="fake")
 def new_fake(server):
-    server.courier, server.workers = "external", 1
-    server.text["nginx"] = "marketo_track_pages on;\n"
-    with open(os.path.join(server.directory, "www", "page.html"), "wb") as file:
-        file.write(PAGE)
-    it = FakeCourier(server.conf.socket)
-    it.start()
-    yield it
-    it.stop()
-    assert not it.errors, it.errors
+    with listening(server) as it:
+        yield it
 
 
 @pytest.fixture(name="app")
@@ -31,41 +24,6 @@ def new_app():
     it = App()
     yield it
     it.stop()
-
-
-def paths(fake):
-    return [event.path for event in fake.events if event.call == "view"]
-
-
-def settle(server, fake, *wanted):
-    """One more page view: the one worker has told what it was shown before by then."""
-    server.get("/page.html?last", PERSON)
-    wait_until(lambda: "/page.html?last" in paths(fake), what="the last page view")
-    assert paths(fake) == [*wanted, "/page.html?last"]
-
-
-def test_what_a_page_view_says(server, fake):
-    server.text["nginx"] += "marketo_email $http_x_email;\n"
-    server.start()
-    before = time.time() * 1000
-    headers = dict(PERSON, Referer="https://r.example/x", **{"X-Email": "ada@example.com"})
-    assert server.get("/page.html?q=1&r=a%20b", headers).status == 200
-    event = fake.wait(1)[0]
-    assert (event.call, event.path) == ("view", "/page.html?q=1&r=a%20b")
-    fields = event.fields
-    assert re.fullmatch(b"[0-9a-f]{32}", fields["request_id"]) and before - 1000 <= fields["received_ms"] <= time.time() * 1000
-    assert {name: fields[name] for name in ("cookies", "user_agent", "accept_language", "remote_addr", "host", "email", "referer", "https",
-                                            "dnt", "gpc", "origin", "sec_fetch_site", "subscription")} == {
-        "cookies": [b"id:561-HYG-937&token:" + TOKEN.encode()], "user_agent": PERSON["User-Agent"].encode(), "accept_language": b"de-CH",
-        "remote_addr": b"127.0.0.1", "host": b"www.example.com", "email": b"ada@example.com", "referer": b"https://r.example/x", "https": 0,
-        "dnt": None, "gpc": None, "origin": None, "sec_fetch_site": b"none", "subscription": b""}
-
-
-def test_only_our_cookies_leave_the_worker(server, fake):
-    """What else a visitor has is nobody's business."""
-    server.start()
-    server.get("/page.html", dict(PERSON, Cookie="sid=secret; _mkto_trk=one; a=b; _mkto_trk2=c; _mkto_trk=two; mkto_opt_out=; _mkto_trk=" + "x" * 1025))
-    assert fake.wait(1)[0].fields["cookies"] == [b"one", b"two"]
 
 
 def test_requests_that_nginx_makes_itself(server, fake, app):
@@ -158,32 +116,6 @@ def test_consent_of_the_application(server, fake, app):
 
 
 # ---- nobody waits ----
-
-def test_the_courier_comes_later(server, fake):
-    """What was shown while there was no courier is told when it is back."""
-    fake.stop()
-    server.announce("MKTO0130 no courier")
-    server.start()
-    for n in range(3):
-        assert server.get("/page.html?%d" % n, PERSON).status == 200
-    fake.start()
-    wait_until(lambda: paths(fake) == ["/page.html?%d" % n for n in range(3)], what="three page views")
-    assert len({event.fields["request_id"] for event in fake.events}) == 3
-
-
-def test_a_courier_that_has_stopped_costs_pages_nothing(server, fake):
-    server.start()
-    server.get("/page.html", PERSON)
-    fake.wait(1)
-    fake.hold()
-    before = time.monotonic()
-    with server.talk() as talk:
-        for n in range(300):
-            assert talk.request("GET", "/page.html?%d" % n, None, PERSON).status == 200
-    assert time.monotonic() - before < 10
-    fake.release()
-    wait_until(lambda: len(fake.events) == 301, what="all page views")
-
 
 def test_page_views_that_are_not_stored_are_counted(server, fake):
     """After a call has timed out nothing is taken until the courier is heard again."""

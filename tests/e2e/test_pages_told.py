@@ -1,0 +1,71 @@
+"""What every server tells the courier of a page view, and that no page waits for it."""
+import re
+import time
+
+import pytest
+
+from site_of_pages import COOKIE, PERSON, TOKEN
+from told_pages import listening, paths
+from waiting import wait_until
+
+LOST = "MKTO0130 no courier", "MKTO0106 no answer from the courier: nobody listens on "
+
+
+@pytest.fixture(name="fake")
+def new_fake(server):
+    with listening(server) as it:
+        yield it
+
+
+def test_what_a_page_view_says(server, fake):
+    server.text["nginx"] += "marketo_email $http_x_email;\n"
+    server.text["httpd"] += '<Location "/page.html">\nMarketoEmail "%{HTTP:X-Email}"\n</Location>\n'
+    server.start()
+    before = time.time() * 1000
+    headers = dict(PERSON, Referer="https://r.example/x", **{"X-Email": "ada@example.com"})
+    assert server.get("/page.html?q=1&r=a%20b", headers).status == 200
+    event = fake.wait(1)[0]
+    assert (event.call, event.path) == ("view", "/page.html?q=1&r=a%20b")
+    fields = event.fields
+    assert re.fullmatch(b"[0-9a-f]{32}", fields["request_id"]) and before - 1000 <= fields["received_ms"] <= time.time() * 1000
+    assert {name: fields[name] for name in ("cookies", "user_agent", "accept_language", "remote_addr", "host", "email", "referer", "https",
+                                            "dnt", "gpc", "origin", "sec_fetch_site", "subscription")} == {
+        "cookies": [b"id:561-HYG-937&token:" + TOKEN.encode()], "user_agent": PERSON["User-Agent"].encode(), "accept_language": b"de-CH",
+        "remote_addr": b"127.0.0.1", "host": b"www.example.com", "email": b"ada@example.com", "referer": b"https://r.example/x", "https": 0,
+        "dnt": None, "gpc": None, "origin": None, "sec_fetch_site": b"none", "subscription": b""}
+
+
+def test_only_our_cookies_leave_the_server(server, fake):
+    """What else a visitor has is nobody's business."""
+    server.start()
+    more = "; a=b; _mkto_trk2=c; _mkto_trk=two; mkto_opt_out=; _mkto_trk=" + "x" * 1025
+    server.get("/page.html", dict(PERSON, Cookie="sid=secret; " + COOKIE + more))
+    assert fake.wait(1)[0].fields["cookies"] == [COOKIE.partition("=")[2].encode(), b"two"]
+
+
+def test_the_courier_comes_later(server, fake):
+    """What was shown while there was no courier is told when it is back; the log has said that it was not."""
+    fake.stop()
+    server.announce(*LOST)
+    server.start()
+    for n in range(3):
+        assert server.get("/page.html?%d" % n, PERSON).status == 200
+    wait_until(lambda: any(line in server.read(server.log) for line in LOST), what="a word in the log")
+    fake.start()
+    fake.wait(3)
+    assert sorted(paths(fake)) == ["/page.html?%d" % n for n in range(3)]
+    assert len({event.fields["request_id"] for event in fake.events}) == 3
+
+
+def test_a_courier_that_has_stopped_costs_pages_nothing(server, fake):
+    server.start()
+    server.get("/page.html", PERSON)
+    fake.wait(1)
+    fake.hold()
+    before = time.monotonic()
+    with server.talk() as talk:
+        for n in range(300):
+            assert talk.request("GET", "/page.html?%d" % n, None, PERSON).status == 200
+    assert time.monotonic() - before < 10
+    fake.release()
+    wait_until(lambda: len(fake.events) == 301, what="all page views")
