@@ -22,18 +22,12 @@ static ngx_uint_t ngx_http_marketo_status_of(const ngx_http_request_t *r)
 static bool ngx_http_marketo_may_be_page(ngx_http_request_t *r)
 {
     const ngx_uint_t status = ngx_http_marketo_status_of(r);
-    const ngx_str_t type = r->headers_out.content_type;
     if (r->method != NGX_HTTP_GET) {
         return false;
     }
-    if (status == NGX_HTTP_OK) {
-        return type.len >= sizeof("text/html") - 1 &&
-               (type.data[0] == 't' || type.data[0] == 'T' || type.data[0] == 'a' ||
-                type.data[0] == 'A') &&
-               ngx_strlcasestrn(type.data, type.data + type.len, (u_char *)(uintptr_t) "html", 3) !=
-                   NULL;
-    }
-    return status == NGX_HTTP_NOT_MODIFIED;
+    return status == NGX_HTTP_OK
+               ? mkto_page_is_document(ngx_http_marketo_slice(r->headers_out.content_type))
+               : status == NGX_HTTP_NOT_MODIFIED;
 }
 
 /* nginx takes the type off a 304, and a proxied one hardly ever has one: as the static module finds

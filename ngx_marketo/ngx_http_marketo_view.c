@@ -80,8 +80,11 @@ void ngx_http_marketo_view_fill(ngx_http_marketo_view_t *view, ngx_http_request_
     const ngx_table_elt_t *host = main->headers_in.host;
     struct mkto_request *request = &view->request;
 
-    ngx_memzero(view, sizeof(*view));
+    ngx_memzero(request, sizeof(*request));
     view->subscription = mlcf->subscription;
+    view->has_cookie = false;
+    view->id[0] = '\0';
+    view->verdict = NULL;
     request->method = ngx_http_marketo_method(r);
     request->uri = ngx_http_marketo_slice(main->unparsed_uri);
     request->host = ngx_http_marketo_slice(host != NULL ? host->value : main->headers_in.server);

@@ -207,9 +207,10 @@ static enum mkto_answer submit_view(struct mkto_client *client, const struct mkt
     if (is_away(client, view->deadline_ms, now)) {
         return MKTO_ANSWER_AWAY;
     }
+    struct mkto_view_texts texts;
     struct mkto_view numbered = *view;
     numbered.seq = client->next_seq;
-    const size_t len = mkto_view_write(&numbered, request, NULL);
+    const size_t len = mkto_view_list(&numbered, request, &texts);
     if (len == 0) {
         return MKTO_ANSWER_TOO_LARGE;
     }
@@ -217,7 +218,7 @@ static enum mkto_answer submit_view(struct mkto_client *client, const struct mkt
     if (frame == NULL) {
         return MKTO_ANSWER_BUSY;
     }
-    mkto_view_write(&numbered, request, frame);
+    mkto_view_put(&numbered, request, &texts, frame);
     return MKTO_ANSWER_STORED;
 }
 

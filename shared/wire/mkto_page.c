@@ -161,6 +161,11 @@ bool mkto_page_is_bot(struct mkto_slice user_agent)
 
 bool mkto_page_is_document(struct mkto_slice content_type)
 {
+    const struct mkto_slice usual = MKTO_SLICE_LIT("text/html");
+    if (content_type.len >= usual.len && memcmp(content_type.data, usual.data, usual.len) == 0 &&
+        (content_type.len == usual.len || content_type.data[usual.len] == ';')) {
+        return true;
+    }
     const struct mkto_slice type = mkto_slice_trim(mkto_slice_cut(&content_type, ';'));
     return mkto_slice_is_fold(type, "text/html") ||
            mkto_slice_is_fold(type, "application/xhtml+xml");

@@ -1,16 +1,13 @@
 #include "mkto_request.h"
 
-#include <strings.h>
-
-#define LENGTH_MAX 16 /* of the names below */
+#define LENGTH_MAX 16 /* of the names below: two words */
 
 struct row {
     struct mkto_slice name;
     enum mkto_header header;
 };
 
-/* By length: a server asks about each header of each request, and nearly all are told apart by
- * length, first and last letter. */
+/* By length: a server asks about each header of each request, and most are told apart by it. */
 /* clang-format off */
 #define ROW(name, header) {{name, sizeof(name) - 1}, header}
 
@@ -44,22 +41,58 @@ _Static_assert(sizeof(rows) / sizeof(rows[0]) == MKTO_HEADER_COUNT, "a row for e
 static const uint8_t first[LENGTH_MAX + 2] = {0, 0, 0,  0,  1,  1,  2,  5,  8,
                                               8, 9, 10, 11, 12, 14, 17, 18, MKTO_HEADER_COUNT};
 
-/* The first letter and the last, of either case. */
-static bool may_be(struct mkto_slice name, struct mkto_slice row)
+#define LETTER_CASE UINT64_C(0x2020202020202020)
+#define NO_CONTROL UINT64_C(0x4040404040404040)
+
+/* All of a name of up to LENGTH_MAX bytes, each at least once. */
+struct words {
+    uint64_t front, back;
+};
+
+static inline struct words words_of(const char *text, size_t len)
 {
-    const size_t last = name.len - 1;
-    return (((name.data[0] ^ row.data[0]) | (name.data[last] ^ row.data[last])) & 0x5f) == 0;
+    struct words words;
+    if (len >= 8) {
+        memcpy(&words.front, text, 8);
+        memcpy(&words.back, text + len - 8, 8);
+        return words;
+    }
+    if (len >= 4) {
+        uint32_t front, back;
+        memcpy(&front, text, 4);
+        memcpy(&back, text + len - 4, 4);
+        words.front = front | (uint64_t)back << 32;
+    } else {
+        const unsigned char *byte = (const unsigned char *)text;
+        words.front = (NO_CONTROL << 24) | byte[0] | (uint64_t)byte[len / 2] << 8 |
+                      (uint64_t)byte[len - 1] << 16;
+    }
+    words.back = words.front;
+    return words;
+}
+
+/* '-' in another case would be one. */
+static inline bool has_control(struct words name)
+{
+    const uint64_t printable = (name.front | name.front << 1) & (name.back | name.back << 1);
+    return (printable & NO_CONTROL) != NO_CONTROL;
+}
+
+/* Letters of either case are the same. */
+static inline bool same(struct words a, struct words b)
+{
+    return (((a.front ^ b.front) | (a.back ^ b.back)) & ~LETTER_CASE) == 0;
 }
 
 enum mkto_header mkto_header_find(struct mkto_slice name)
 {
-    if (name.len == 0 || name.len > LENGTH_MAX) {
+    if (name.len == 0 || name.len > LENGTH_MAX || first[name.len] == first[name.len + 1]) {
         return MKTO_HEADER_COUNT;
     }
+    const struct words words = words_of(name.data, name.len);
     for (size_t i = first[name.len]; i < first[name.len + 1]; i++) {
-        if (may_be(name, rows[i].name) &&
-            strncasecmp(name.data, rows[i].name.data, name.len) == 0) {
-            return rows[i].header;
+        if (same(words, words_of(rows[i].name.data, name.len))) {
+            return has_control(words) ? MKTO_HEADER_COUNT : rows[i].header;
         }
     }
     return MKTO_HEADER_COUNT;
@@ -80,9 +113,12 @@ static void read_cookies(struct mkto_request *request, struct mkto_slice cookies
     while (cookies.len > 0) {
         const struct mkto_slice cookie = mkto_cookie_next(&cookies);
         struct mkto_slice value;
-        if (mkto_cookie_is(cookie, visitor, &value)) {
+        if (cookie.len == 0) {
+            continue;
+        }
+        if (cookie.data[0] == visitor.data[0] && mkto_cookie_is(cookie, visitor, &value)) {
             note_cookie(request, value);
-        } else if (mkto_cookie_is(cookie, opt_out, &value)) {
+        } else if (cookie.data[0] == opt_out.data[0] && mkto_cookie_is(cookie, opt_out, &value)) {
             request->opt_out = request->opt_out || mkto_slice_unquote(value).len > 0;
         }
     }
@@ -140,10 +176,17 @@ struct mkto_slice mkto_request_query(struct mkto_slice url)
 
 struct mkto_slice mkto_request_parameter(struct mkto_slice query, const char *name)
 {
+    const size_t len = strlen(name);
     while (query.len > 0) {
-        struct mkto_slice value = mkto_slice_cut(&query, '&');
-        if (mkto_slice_is(mkto_slice_cut(&value, '='), name)) {
-            return value.data == NULL ? MKTO_SLICE_LIT("") : value;
+        const struct mkto_slice one = mkto_slice_cut(&query, '&');
+        if (one.len < len || memcmp(one.data, name, len) != 0) {
+            continue;
+        }
+        if (one.len == len) {
+            return MKTO_SLICE_LIT("");
+        }
+        if (one.data[len] == '=') {
+            return (struct mkto_slice){one.data + len + 1, one.len - len - 1};
         }
     }
     return MKTO_SLICE_NONE;

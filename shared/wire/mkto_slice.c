@@ -7,11 +7,6 @@ bool mkto_slice_eq_fold(struct mkto_slice a, struct mkto_slice b)
     return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
 }
 
-bool mkto_slice_is_fold(struct mkto_slice a, const char *s)
-{
-    return mkto_slice_eq_fold(a, mkto_slice_str(s));
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
@@ -27,20 +22,6 @@ struct mkto_slice mkto_slice_trim(struct mkto_slice s)
         s.len--;
     }
     return s;
-}
-
-struct mkto_slice mkto_slice_cut(struct mkto_slice *rest, char separator)
-{
-    const char *end = rest->len == 0 ? NULL : memchr(rest->data, separator, rest->len);
-    struct mkto_slice head = *rest;
-    if (end == NULL) {
-        *rest = MKTO_SLICE_NONE;
-        return head;
-    }
-    head.len = (size_t)(end - rest->data);
-    rest->len -= head.len + 1;
-    rest->data = end + 1;
-    return head;
 }
 
 struct mkto_slice mkto_slice_unquote(struct mkto_slice s)

@@ -36,14 +36,31 @@ static inline bool mkto_slice_is(struct mkto_slice a, const char *s)
 
 /* ASCII letters of either case are the same. */
 bool mkto_slice_eq_fold(struct mkto_slice a, struct mkto_slice b);
-bool mkto_slice_is_fold(struct mkto_slice a, const char *s);
+
+static inline bool mkto_slice_is_fold(struct mkto_slice a, const char *s)
+{
+    return mkto_slice_eq_fold(a, mkto_slice_str(s));
+}
 
 /* Without blanks and tabs at both ends. */
 struct mkto_slice mkto_slice_trim(struct mkto_slice s);
 
 /* Cuts what stands before the first `separator` off the front of rest, and the separator; all of
  * it, and rest becomes absent, when there is none. */
-struct mkto_slice mkto_slice_cut(struct mkto_slice *rest, char separator);
+static inline struct mkto_slice mkto_slice_cut(struct mkto_slice *rest, char separator)
+{
+    const char *end =
+        rest->len == 0 ? NULL : (const char *)memchr(rest->data, separator, rest->len);
+    struct mkto_slice head = *rest;
+    if (end == NULL) {
+        *rest = MKTO_SLICE_NONE;
+        return head;
+    }
+    head.len = (size_t)(end - rest->data);
+    rest->len -= head.len + 1;
+    rest->data = end + 1;
+    return head;
+}
 
 /* Writes it with ASCII letters in lower case, without NUL; returns where it ends. */
 char *mkto_slice_lower(struct mkto_slice s, char *out);

@@ -17,6 +17,7 @@ enum place { SUBSCRIPTION, EMAIL, ADDRESS, HOST, URI, HEADERS, COOKIES = HEADERS
 
 #define TEXTS_MAX (COOKIES + MKTO_REQUEST_COOKIES_MAX)
 
+_Static_assert(COOKIES == MKTO_VIEW_TEXTS, "the cookies come last");
 _Static_assert(FIXED + TEXTS_MAX * (2 + MKTO_VIEW_TEXT_MAX) <= MKTO_FRAME_MAX,
                "a frame has room for the longest texts");
 _Static_assert(MKTO_PAGE_BODY_MAX <= MKTO_VIEW_TEXT_MAX, "what mkto_page_fit leaves is not cut");
@@ -30,23 +31,31 @@ static struct mkto_slice cut(struct mkto_slice text)
                                text.len < MKTO_VIEW_TEXT_MAX ? text.len : MKTO_VIEW_TEXT_MAX};
 }
 
-/* Returns how many there are; 0 when it cannot be written. */
-static size_t list_texts(const struct mkto_view *view, const struct mkto_request *request,
-                         struct mkto_slice texts[TEXTS_MAX])
+size_t mkto_view_list(const struct mkto_view *view, const struct mkto_request *request,
+                      struct mkto_view_texts *texts)
 {
-    texts[SUBSCRIPTION] = cut(view->subscription);
-    texts[EMAIL] = cut(view->email);
-    texts[ADDRESS] = cut(request->remote_addr);
-    texts[HOST] = cut(request->host);
-    texts[URI] = request->uri;
-    texts[HEADERS] = request->header[headers[0]];
+    struct mkto_slice *of = texts->of;
+    size_t size = MKTO_FRAME_HEADER + FIXED;
+    of[SUBSCRIPTION] = cut(view->subscription);
+    of[EMAIL] = cut(view->email);
+    of[ADDRESS] = cut(request->remote_addr);
+    of[HOST] = cut(request->host);
+    of[URI] = request->uri;
+    of[HEADERS] = request->header[headers[0]];
     for (size_t i = 1; i < HEADER_COUNT; i++) {
-        texts[HEADERS + i] = cut(request->header[headers[i]]);
+        of[HEADERS + i] = cut(request->header[headers[i]]);
     }
     for (size_t i = 0; i < request->cookie_count; i++) {
-        texts[COOKIES + i] = cut(request->cookies[i]);
+        of[COOKIES + i] = cut(request->cookies[i]);
     }
-    return mkto_page_fit(&texts[URI], &texts[HEADERS]) ? COOKIES + request->cookie_count : 0;
+    if (!mkto_page_fit(&of[URI], &of[HEADERS])) {
+        return 0;
+    }
+    texts->count = COOKIES + request->cookie_count;
+    for (size_t i = 0; i < texts->count; i++) {
+        size += 2 + of[i].len;
+    }
+    return size;
 }
 
 static uint8_t *put_text(uint8_t *out, struct mkto_slice text)
@@ -58,30 +67,31 @@ static uint8_t *put_text(uint8_t *out, struct mkto_slice text)
     return mkto_bytes_put(out, text.data, text.len);
 }
 
+void mkto_view_put(const struct mkto_view *view, const struct mkto_request *request,
+                   const struct mkto_view_texts *texts, uint8_t *out)
+{
+    uint8_t *at = mkto_bytes_put32(out + 4, MKTO_FRAME_VIEW); /* and three zero bytes */
+    at = mkto_bytes_put64(at, view->seq);
+    at = mkto_bytes_put64(at, view->deadline_ms);
+    at = mkto_bytes_put64(at, (uint64_t)view->received_ms);
+    at = mkto_bytes_put(at, view->id, sizeof(view->id));
+    at = mkto_bytes_put8(at, request->https ? 1 : 0);
+    at = mkto_bytes_put8(at, (uint8_t)request->cookie_count);
+    for (size_t i = 0; i < texts->count; i++) {
+        at = put_text(at, texts->of[i]);
+    }
+    mkto_bytes_put32(out, (uint32_t)(at - out - MKTO_FRAME_HEADER));
+}
+
 size_t mkto_view_write(const struct mkto_view *view, const struct mkto_request *request,
                        uint8_t *out)
 {
-    struct mkto_slice texts[TEXTS_MAX];
-    const size_t count = list_texts(view, request, texts);
-    size_t payload = FIXED;
-    for (size_t i = 0; i < count; i++) {
-        payload += 2 + texts[i].len;
+    struct mkto_view_texts texts;
+    const size_t size = mkto_view_list(view, request, &texts);
+    if (size > 0 && out != NULL) {
+        mkto_view_put(view, request, &texts, out);
     }
-    if (count == 0 || out == NULL) {
-        return count == 0 ? 0 : MKTO_FRAME_HEADER + payload;
-    }
-    out = mkto_bytes_put32(out, (uint32_t)payload);
-    out = mkto_bytes_put32(out, MKTO_FRAME_VIEW); /* and three zero bytes */
-    out = mkto_bytes_put64(out, view->seq);
-    out = mkto_bytes_put64(out, view->deadline_ms);
-    out = mkto_bytes_put64(out, (uint64_t)view->received_ms);
-    out = mkto_bytes_put(out, view->id, sizeof(view->id));
-    out = mkto_bytes_put8(out, request->https ? 1 : 0);
-    out = mkto_bytes_put8(out, (uint8_t)request->cookie_count);
-    for (size_t i = 0; i < count; i++) {
-        out = put_text(out, texts[i]);
-    }
-    return MKTO_FRAME_HEADER + payload;
+    return size;
 }
 
 /* Reading. */

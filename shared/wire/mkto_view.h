@@ -27,11 +27,25 @@ struct mkto_view {
     struct mkto_slice email;        /* what marketo_email says, as in an envelope */
 };
 
+/* The texts of one, in the order of the payload; they point where those of the request do. */
+#define MKTO_VIEW_TEXTS 12 /* beside the cookies */
+
+struct mkto_view_texts {
+    size_t count;
+    struct mkto_slice of[MKTO_VIEW_TEXTS + MKTO_REQUEST_COOKIES_MAX];
+};
+
 /*
- * Size of the whole frame; with out == NULL it only measures. Path and referrer are cut as
- * mkto_page_fit cuts them; 0: it cannot be made to fit. Of the request only what stands in the
- * payload goes along.
+ * Writing in two steps, so that room can be made between them. list: size of the whole frame. Path
+ * and referrer are cut as mkto_page_fit cuts them; 0: it cannot be made to fit. Of the request only
+ * what stands in the payload goes along.
  */
+size_t mkto_view_list(const struct mkto_view *view, const struct mkto_request *request,
+                      struct mkto_view_texts *texts);
+void mkto_view_put(const struct mkto_view *view, const struct mkto_request *request,
+                   const struct mkto_view_texts *texts, uint8_t *out);
+
+/* Both, as the writers of other frames (mkto_frame). */
 size_t mkto_view_write(const struct mkto_view *view, const struct mkto_request *request,
                        uint8_t *out);
 
