@@ -313,3 +313,24 @@ def test_subrequest_of_httpd(server, fake):
     assert reply.body.startswith(b"before ") and reply.body.endswith(b" after\n")
     assert not fake.events
     assert set(before) <= set(server.children())
+
+
+ODD = [  # (method and path, Host, status of nginx, of httpd)
+    ("POST /mkto/v1%2Ftrack", "h", 200, 404), ("POST /mkto%2Fv1/track", "h", 200, 404), ("POST /mkto/%76%31/track", "h", 200, 200),
+    ("POST /mkto/v1//track", "h", 200, 200), ("POST /mkto/v1/track/", "h", 404, 404), ("POST /mkto/v1/track;a=b", "h", 404, 404),
+    ("POST /mkto/v1/track", "a b", 400, 400), ("POST /mkto/v1/track", "a/b", 400, 400), ("POST /mkto/v1/track", "", 400, 400),
+    ("TRACE /mkto/v1/track", "h", 405, 405), ("TRACE /mkto/marketo.js", "h", 405, 405), ("FOO /mkto/v1/track", "h", 405, 405),
+]
+
+
+@pytest.mark.servers("nginx", "httpd-event")
+def test_odd_requests(server, fake):
+    """What comes to the handler is answered by it alike; the rest as README says. Nothing of a TRACE comes back."""
+    server.start()
+    for line, host, nginx, httpd in ODD:
+        body = b"" if line.startswith("TRACE") else b'{"event":"a","userId":"u"}'
+        replies = server.raw(("%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nCookie: secret=1\r\nConnection: close\r\n"
+                              "Content-Length: %d\r\n\r\n" % (line, host, len(body))).encode() + body)
+        assert [reply.status for reply in replies] == [nginx if server.family == "nginx" else httpd], line
+        assert b"secret" not in replies[0].body
+    assert all(event.call == "track" for event in fake.wait(2))
