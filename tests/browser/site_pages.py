@@ -86,6 +86,32 @@ window.Munchkin = {
 };
 """
 
+# Reads and rewrites the visitor's cookie as Munchkin 164 does at its init: the first _mkto_trk counts, "id" and "token" in either order,
+# with ':' or '=', each part percent-decoded; without a token a new one is made. The cookie is of the domain that Munchkin picks.
+COOKIE_OF_MUNCHKIN = """<script>
+(function (id) {
+  var piece = document.cookie.split(';').map(function (it) { return it.trim(); }).filter(function (it) {
+    return it.indexOf('_mkto_trk=') === 0; })[0] || '';
+  var value = piece.slice('_mkto_trk='.length), token;
+  ['=', ':'].some(function (separator) {
+    var found = {};
+    value.split('&').forEach(function (pair) {
+      var parts = pair.split(separator);
+      found[decodeURIComponent(parts.shift())] = decodeURIComponent(parts.join(separator));
+    });
+    token = 'id' in found && 'token' in found ? found.token : undefined;
+    return token !== undefined;
+  });
+  var labels = location.hostname.split('.'), last = labels[labels.length - 1].length;
+  var level = last > 2 ? 2 : last === 2 ? 3 : labels.length;
+  var domain = labels.slice(-Math.max(level, 2)).join('.');
+  window.kept = token !== undefined;
+  token = token === undefined ? '_mch-' + domain + '-made-by-munchkin' : token;
+  document.cookie = '_mkto_trk=id:' + encodeURIComponent(id) + '&token:' + encodeURIComponent(token) + '; expires=' +
+    new Date(Date.now() + 730 * 86400000).toGMTString() + '; path=/; domain=' + domain;
+})('561-HYG-937');
+</script>"""
+
 
 def plain(attributes=""):
     return '<script src="/mkto/marketo.js" %s></script>' % attributes

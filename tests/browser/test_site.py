@@ -1,7 +1,9 @@
 """marketo.js on pages that nginx and httpd serve, against the server's own tracking location; asserted on what Marketo received."""
 import os
 
-from site_pages import SNIPPET, plain, snippet
+import pytest
+
+from site_pages import COOKIE_OF_MUNCHKIN, SNIPPET, plain, snippet
 from waiting import wait_until
 
 
@@ -241,3 +243,21 @@ def test_a_host_that_may_not(site, context):
     wait_until(lambda: any("CORS" in line for line in page.said()), what="a refusal")
     assert site.visits == [] and site.people == []
     site.meet_courier()
+
+
+@pytest.mark.parametrize("host", ["www.shop.test", "shop.test", "www.shop.co.uk"])
+def test_munchkin_keeps_a_cookie_that_we_made(site, context, host):
+    """The server makes it, Munchkin's script reads and rewrites it: one cookie, one token, one visitor, as before, so after."""
+    site.server.text["nginx"] += "        marketo_cookie mint; marketo_track_pages on;\n"
+    site.server.text["httpd"] += "MarketoCookie mint\nMarketoTrackPages On\n"
+    url = site.page(head=COOKIE_OF_MUNCHKIN).replace("127.0.0.1", host)
+    site.start()
+    page = context.page(url)
+    made = page.run("document.cookie")
+    assert page.run("kept") and "token:_mch-%s-" % host.replace("www.", "") in made
+    for _ in range(2):
+        page.goto(url)
+        assert page.run("document.cookie") == made and page.run("kept")
+    assert [cookie["name"] for cookie in context.call("cookies")] == ["_mkto_trk"], "Munchkin's lies over ours"
+    site.visited(3)
+    assert site.tokens == {made.partition("token:")[2]}

@@ -46,6 +46,7 @@ AddType text/html .html .shtml
 AddType image/gif .gif
 AddType application/json .json
 ErrorDocument 404 /error.html
+EnableSendfile On
 AddOutputFilterByType DEFLATE text/html
 CacheQuickHandler Off
 CacheRoot ROOT/../body

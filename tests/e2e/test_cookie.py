@@ -354,3 +354,10 @@ def test_scheme_over_tls(shared):
     body = b'{"event":"E","anonymousId":"a"}'
     for said, more in (({}, "; Secure"), ({"X-Forwarded-Proto": "on"}, "; Secure"), ({"X-Forwarded-Proto": "http"}, "")):
         assert cookies(secure(shared, "POST", "/proxied-calls/v1/track", body, **said)) == [REFRESHED + more]
+
+
+def test_scheme_in_the_settings(shared):
+    """Where TLS ends in front of us, analytics.js 2 is told to call by https."""
+    for said, protocol in (("https", "https"), ("http", "http"), ("", "http")):
+        reply = shared.server.get("/proxied-calls/v1/projects/key/settings", {"Host": HOST, "X-Forwarded-Proto": said})
+        assert reply.json["integrations"]["Segment.io"]["protocol"] == protocol
