@@ -5,7 +5,7 @@ import re
 import pytest
 
 import http_talk
-from fake_courier import FakeCourier
+from told_pages import listening
 from waiting import wait_until
 
 pytestmark = pytest.mark.servers("httpd-event", "httpd-prefork")
@@ -18,13 +18,9 @@ MINT = 'AddType text/html .html\n<Location "/">\nMarketoTrackPages On\nMarketoCo
 
 @pytest.fixture(name="fake")
 def new_fake(server):
-    server.courier = "external"
-    server.text["httpd"] = MINT
-    it = FakeCourier(server.conf.socket)
-    it.start()
-    yield it
-    it.stop()
-    assert not it.errors, it.errors
+    with listening(server) as it:
+        server.text["httpd"] = MINT
+        yield it
 
 
 def token(reply):
