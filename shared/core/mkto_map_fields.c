@@ -7,33 +7,58 @@
 #include "mkto_names.h"
 
 #define ROOM_MIN 16 /* entries; doubles */
+#define FEW 16      /* entries: up to here a look at each is quicker than a hash */
 
 static struct mkto_map_entry *find(const struct mkto_map_fields *fields, const char *name)
 {
+    if (fields->by_name != NULL) {
+        return apr_hash_get(fields->by_name, name, APR_HASH_KEY_STRING);
+    }
     for (size_t i = 0; i < fields->count; i++) {
-        if (strcmp(fields->entries[i].field.name, name) == 0) {
-            return &fields->entries[i];
+        if (strcmp(fields->entries[i]->field.name, name) == 0) {
+            return fields->entries[i];
         }
     }
     return NULL;
 }
 
-/* The next free entry, or NULL when a lead may not have more. */
-static struct mkto_map_entry *add(struct mkto_map_fields *fields)
+static void index_by_name(struct mkto_map_fields *fields)
+{
+    size_t first = fields->count - 1; /* the one that was added */
+
+    if (fields->count <= FEW) {
+        return;
+    }
+    if (fields->by_name == NULL) {
+        fields->by_name = apr_hash_make(fields->pool);
+        first = 0;
+    }
+    for (size_t i = first; i < fields->count; i++) {
+        apr_hash_set(fields->by_name, fields->entries[i]->field.name, APR_HASH_KEY_STRING,
+                     fields->entries[i]);
+    }
+}
+
+/* A new entry, or NULL when a lead may not have more. */
+static struct mkto_map_entry *add(struct mkto_map_fields *fields, const char *name)
 {
     if (fields->count == MKTO_LEAD_FIELDS_MAX) {
         return NULL;
     }
     if (fields->count == fields->room) {
         size_t room = fields->room == 0 ? ROOM_MIN : 2 * fields->room;
-        struct mkto_map_entry *entries = apr_palloc(fields->pool, room * sizeof(*entries));
+        struct mkto_map_entry **entries = apr_palloc(fields->pool, room * sizeof(*entries));
         if (fields->count > 0) {
             memcpy(entries, fields->entries, fields->count * sizeof(*entries));
         }
         fields->entries = entries;
         fields->room = room;
     }
-    return &fields->entries[fields->count++];
+    struct mkto_map_entry *entry = apr_palloc(fields->pool, sizeof(*entry));
+    entry->field.name = name;
+    fields->entries[fields->count++] = entry;
+    index_by_name(fields);
+    return entry;
 }
 
 void mkto_map_fields_withhold(struct mkto_map_fields *fields, struct mkto_slice name,
@@ -77,12 +102,13 @@ void mkto_map_fields_put(struct mkto_map_fields *fields, const char *name, const
     if (entry != NULL && entry->rank > rank) {
         return;
     }
-    entry = entry != NULL ? entry : add(fields);
+    entry = entry != NULL ? entry : add(fields, name);
     if (entry == NULL) {
         fields->dropped++;
         return;
     }
-    entry->field = (struct mkto_field){.name = name, .value = value, .kind = kind};
+    entry->field.value = value;
+    entry->field.kind = kind;
     entry->rank = rank;
 }
 
@@ -159,7 +185,7 @@ void mkto_map_fields_end(struct mkto_map_fields *fields, struct mkto_lead *lead)
 {
     struct mkto_field *list = apr_palloc(fields->pool, (fields->count + 1) * sizeof(*list));
     for (size_t i = 0; i < fields->count; i++) {
-        list[i] = fields->entries[i].field;
+        list[i] = fields->entries[i]->field;
     }
     lead->fields = list;
     lead->field_count = fields->count;

@@ -5,6 +5,7 @@
 #ifndef MKTO_MAP_FIELDS_H
 #define MKTO_MAP_FIELDS_H
 
+#include <apr_hash.h>
 #include <apr_pools.h>
 
 #include "mkto_config.h"
@@ -30,9 +31,10 @@ struct mkto_map_fields {
     enum mkto_api api;
     const struct mkto_subscription *subscription;
     apr_pool_t *pool;
-    struct mkto_map_entry *entries;
+    struct mkto_map_entry **entries; /* in the order in which their names came */
     size_t count;
     size_t room;
+    apr_hash_t *by_name; /* of all entries; NULL while they are few */
     unsigned dropped;
     bool ruled;  /* rules hold for the names */
     bool keyed;  /* the event came with a write key */

@@ -97,6 +97,22 @@ static void test_values(void **state)
     CHECK_ROWS(rows);
 }
 
+/* However many there are: the order in which names came, none twice, the later value. */
+static void test_many_traits(void **state)
+{
+    (void)state;
+    for (int count = 1; count <= 120; count++) {
+        const char *traits = "\"plan\":\"a\"";
+        const char *fields = "Plan=b";
+        for (int i = 1; i <= count; i++) {
+            traits = apr_psprintf(pool, "%s,\"m%d\":\"old\"", traits, i);
+            fields = apr_psprintf(pool, "%s|M%d=%s", fields, i, i == count ? "new" : "old");
+        }
+        traits = apr_psprintf(pool, "%s,\"Plan\":\"b\",\"M%d\":\"new\"", traits, count);
+        assert_string_equal(soap_fields(traits), fields);
+    }
+}
+
 static void test_names_of_people(void **state)
 {
     (void)state;
@@ -479,11 +495,14 @@ int main(void)
 {
     apr_initialize();
     const struct CMUnitTest tests[] = {
-        TEST(test_product_examples), TEST(test_values),      TEST(test_names_of_people),
-        TEST(test_reserved),         TEST(test_objects),     TEST(test_fields_section),
-        TEST(test_user_id),          TEST(test_full_pascal), TEST(test_identity),
-        TEST(test_given_cookie),     TEST(test_made_token),  TEST(test_no_email),
-        TEST(test_value_limit),      TEST(test_field_limit), TEST(test_group),
+        TEST(test_product_examples), TEST(test_values),
+        TEST(test_many_traits),      TEST(test_names_of_people),
+        TEST(test_reserved),         TEST(test_objects),
+        TEST(test_fields_section),   TEST(test_user_id),
+        TEST(test_full_pascal),      TEST(test_identity),
+        TEST(test_given_cookie),     TEST(test_made_token),
+        TEST(test_no_email),         TEST(test_value_limit),
+        TEST(test_field_limit),      TEST(test_group),
         TEST(test_group_identity),   TEST(test_alias),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
