@@ -202,7 +202,7 @@ void mkto_verdict(enum mkto_api api, const struct mkto_http_answer *answer,
     if (decision->alone == MKTO_VERDICT_RETRY && row != &locked && record != NULL) {
         decision->tries = mkto_verdict_table_tries(api, record->code);
     }
-    if (decision->kind == MKTO_VERDICT_RETRY || decision->kind == MKTO_VERDICT_PAUSE) {
+    if (decision->alone == MKTO_VERDICT_RETRY || decision->kind == MKTO_VERDICT_PAUSE) {
         decision->after_ms = at_least(decision->after_ms, answer->retry_after_ms);
     }
 }

@@ -50,8 +50,9 @@ struct mkto_verdict_decision {
     enum mkto_verdict_kind alone; /* SPLIT: what becomes of a record that was alone in its call:
                                      DEAD or RETRY; otherwise equal to kind */
     enum mkto_pause_kind pause;
-    unsigned tries;   /* RETRY: answered so often, it is DEAD; 0: until the caller's time is over */
-    int64_t after_ms; /* at least; 0: the caller's backoff alone */
+    unsigned tries; /* RETRY: answered so often, it is DEAD; 0: until the caller's time is over */
+    int64_t
+        after_ms; /* at least; 0: the caller's backoff alone. SPLIT: of a record that was alone */
     const char
         *reason; /* stable word for counters and dead letters: "unknown_field", "lock", "quota" … */
     const char *const *fields; /* STRIP: names to leave out, NULL-terminated, when the text names

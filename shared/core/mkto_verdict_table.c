@@ -50,6 +50,8 @@ static const struct mkto_verdict_row soap_rows[] = {
 
 /* munchkin-and-rest B3, calls first, records after them */
 static const struct mkto_verdict_row rest_rows[] = {
+    /* "Few", says the contract of 500 and 611; see 10001. Whoever waits does so for a time of its
+     * own, so that a record that is the cause meets its neighbours once or twice and no more. */
     {500, RETRY, "internal"},
     {502, RETRY, "gateway"},
     {600, REFRESH, "token"},
