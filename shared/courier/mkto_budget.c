@@ -88,24 +88,48 @@ static uint64_t nth_last(const struct mkto_budget *budget, unsigned nth)
     return budget->calls[(budget->at + MKTO_BUDGET_WINDOW_MAX - nth) % MKTO_BUDGET_WINDOW_MAX];
 }
 
+static bool is_new_day(const struct mkto_budget *budget, int64_t day)
+{
+    return day > budget->day && day != budget->far_day;
+}
+
 unsigned mkto_budget_today(const struct mkto_budget *budget, int64_t wall_ms)
 {
-    return mkto_budget_day(wall_ms, NULL) > budget->day ? 0 : budget->used;
+    return is_new_day(budget, mkto_budget_day(wall_ms, NULL)) ? 0 : budget->used;
 }
 
 /*
  * A clock that was set back gives no calls back: what was spent stays spent until the next
  * midnight. That is the one after the day that was counted, if the clock went back across one
  * midnight (it may be a second around it); after more than a day it is the clock's own next one, or
- * there would be none for days.
+ * there would be none for days. If it then comes back, to the day that it came from, that is no
+ * midnight; and if it went forth before, what was spent on the day to which it comes back counts.
  */
 static void mind_clock(struct mkto_budget *budget, int64_t wall_ms)
 {
     int64_t day = mkto_budget_day(wall_ms, NULL);
 
-    if (day + 1 < budget->day) {
-        budget->day = day;
+    if (day + 1 >= budget->day) {
+        return;
     }
+    if (day == budget->past_day) {
+        budget->used += budget->past_used;
+        budget->past_day = 0;
+    } else {
+        budget->far_day = budget->day;
+    }
+    budget->day = day;
+}
+
+static void begin_day(struct mkto_budget *budget, int64_t day)
+{
+    if (is_new_day(budget, day)) {
+        budget->past_day = budget->day;
+        budget->past_used = budget->used;
+        budget->used = 0;
+    }
+    budget->day = day;
+    budget->far_day = 0;
 }
 
 uint64_t mkto_budget_when(struct mkto_budget *budget, enum mkto_budget_use use, uint64_t mono_ms,
@@ -145,8 +169,7 @@ void mkto_budget_spend(struct mkto_budget *budget, uint64_t mono_ms, int64_t wal
 
     mind_clock(budget, wall_ms);
     if (day > budget->day) {
-        budget->day = day;
-        budget->used = 0;
+        begin_day(budget, day);
     }
     budget->used++;
     budget->running++;
@@ -200,6 +223,7 @@ void mkto_budget_restore(struct mkto_budget *budget, const char *text, uint64_t 
     }
     int64_t today = mkto_budget_day(wall_ms, NULL);
     budget->day = day > today ? today : day; /* a clock that was set back must not lock for days */
+    budget->far_day = day > today ? day : 0;
     budget->used = used;
     budget->last_wall_ms = last;
     int64_t ago = wall_ms - last;

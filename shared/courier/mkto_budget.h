@@ -37,6 +37,10 @@ struct mkto_budget {
     int64_t day; /* number of the day in US Central that `used` counts */
     unsigned used;
     int64_t last_wall_ms; /* of the last call; 0: never */
+    /* For a clock that goes to another day and comes back: */
+    int64_t far_day;  /* it came from here; 0: the clock was not set back */
+    int64_t past_day; /* the day before this one that `used` counted */
+    unsigned past_used;
 };
 
 void mkto_budget_init(struct mkto_budget *budget, const struct mkto_budget_limits *limits);

@@ -148,6 +148,49 @@ static void test_clock_that_is_set_back(void **state)
 }
 
 /* What waited for the disk counts from when it went, not from when it was planned. */
+/* Each goes to another day and comes back: no call is given back. */
+static void test_clock_that_comes_back(void **state)
+{
+    const int64_t day = 24 * 3600000;
+    const int64_t days[] = {-30, -3, -2, -1, 1, 2, 3, 30};
+    (void)state;
+    for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+        struct mkto_budget budget = budget_of(100, 5, 1000, 0);
+        const int64_t there = WALL + days[i] * day;
+        mkto_budget_spend(&budget, 10, WALL - 5 * day);
+        for (int calls = 1; calls <= 3; calls++) {
+            mkto_budget_spend(&budget, 10, WALL);
+        }
+        mkto_budget_spend(&budget, 10, there);
+        mkto_budget_spend(&budget, 10, there);
+        (void)mkto_budget_when(&budget, MKTO_BUDGET_IDENTIFY, 10, WALL);
+        assert_int_equal(mkto_budget_today(&budget, WALL), days[i] == 1 ? 2 : 5);
+        mkto_budget_spend(&budget, 10, WALL);
+        assert_int_equal(mkto_budget_today(&budget, WALL), days[i] == 1 ? 3 : 6);
+        /* midnights are counted as before */
+        int64_t next;
+        (void)mkto_budget_day(WALL + day, &next);
+        assert_int_equal(mkto_budget_today(&budget, next), 0);
+        mkto_budget_spend(&budget, 10, next);
+        assert_int_equal(mkto_budget_today(&budget, next), 1);
+    }
+}
+
+static void test_clock_that_comes_back_after_a_restart(void **state)
+{
+    const int64_t day = 24 * 3600000;
+    struct mkto_budget budget = budget_of(100, 5, 1000, 0);
+    struct mkto_budget again = budget_of(100, 5, 1000, 0);
+    char text[MKTO_BUDGET_TEXT_MAX];
+    (void)state;
+    mkto_budget_spend(&budget, 10, WALL);
+    mkto_budget_save(&budget, text);
+    mkto_budget_restore(&again, text, 10, WALL - 3 * day);
+    mkto_budget_spend(&again, 10, WALL - 3 * day);
+    mkto_budget_spend(&again, 10, WALL);
+    assert_int_equal(mkto_budget_today(&again, WALL), 3);
+}
+
 static void test_held_up(void **state)
 {
     struct mkto_budget budget = budget_of(3, 5, 1000, 0);
@@ -253,6 +296,8 @@ int main(void)
         cmocka_unit_test(test_at_once),
         cmocka_unit_test(test_day_and_reserve),
         cmocka_unit_test(test_clock_that_is_set_back),
+        cmocka_unit_test(test_clock_that_comes_back),
+        cmocka_unit_test(test_clock_that_comes_back_after_a_restart),
         cmocka_unit_test(test_held_up),
         cmocka_unit_test(test_restart_counts_as_full),
         cmocka_unit_test(test_text_that_is_no_state),
