@@ -154,6 +154,9 @@ static void free_channel(struct channel *channel)
 {
     mkto_dispatch_token_drop(channel);
     mkto_refused_clear(&channel->refused);
+    if (channel->filling != NULL) {
+        mkto_dispatch_group_end(channel->filling);
+    }
     while (channel->groups != NULL) {
         mkto_dispatch_group_drop(channel);
     }

@@ -163,11 +163,7 @@ static void count_delivered(const struct hearing *hearing, const struct parcel *
         counters->linked++;
         return;
     }
-    unsigned count = parcel->taken;
-    for (unsigned i = 0; hearing->errand->kind != ERRAND_UPDATE && i < parcel->ref_count; i++) {
-        bool counted = (parcel->refs[i].stage & STAGE_LEARN) != 0;
-        count -= parcel->refs[i].fate == FATE_TAKEN && counted ? 1 : 0;
-    }
+    unsigned count = mkto_dispatch_counted(hearing->errand, parcel);
     counters->delivered += count;
     counters->merged += count > 0 ? count - 1 : 0;
     mkto_tally_tick(&hearing->channel->minute, count, mkto_dispatch_mono(hearing->dispatch));

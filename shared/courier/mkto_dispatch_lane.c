@@ -63,6 +63,7 @@ void mkto_dispatch_unpack(struct mkto_dispatch *dispatch, struct channel *channe
         while (count > 0) {
             mkto_dispatch_put_back(dispatch, errand->parcels[--count].lane);
         }
+        mkto_dispatch_group_end(errand);
         mkto_dispatch_errand_free(errand);
     }
     while (channel->groups != NULL) {

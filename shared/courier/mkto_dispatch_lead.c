@@ -150,16 +150,16 @@ static void filter(struct mkto_dispatch *dispatch, struct channel *channel, stru
 static bool name_by_id(struct mkto_dispatch *dispatch, struct channel *channel,
                        struct parcel *parcel)
 {
-    int64_t first_ms = 0;
+    int64_t since_ms = 0;
 
     parcel->lead_id = known_lead_id(dispatch, parcel);
-    if (parcel->lead_id == 0 && mkto_dispatch_learnt(parcel, &first_ms) &&
-        mkto_dispatch_wall(dispatch) >= first_ms + MKTO_DISPATCH_KNOWN_WAIT_MS) {
+    if (parcel->lead_id == 0 && mkto_dispatch_learnt(parcel, &since_ms) &&
+        mkto_dispatch_wall(dispatch) >= since_ms + MKTO_DISPATCH_KNOWN_WAIT_MS) {
         mkto_dispatch_end(dispatch, channel, parcel, ENDING_DEAD, "lead", "lead_not_found",
                           "Marketo has no lead of the id that the cookie was known to belong to");
         return false;
     }
-    if (parcel->lead_id == 0 && (first_ms != 0 || may_become_known(dispatch, channel, parcel))) {
+    if (parcel->lead_id == 0 && (since_ms != 0 || may_become_known(dispatch, channel, parcel))) {
         mkto_dispatch_postpone(dispatch, parcel->lane,
                                mkto_dispatch_mono(dispatch) + MKTO_DISPATCH_KNOWN_AGAIN_MS);
         return false;
@@ -181,7 +181,7 @@ static void unchanged(struct mkto_dispatch *dispatch, const struct errand *erran
                                                    .reason = "unchanged"};
     const struct told told = {errand, parcel, &decision, 0, NULL, 0};
 
-    channel->counters.unchanged += parcel->taken;
+    channel->counters.unchanged += mkto_dispatch_counted(errand, parcel);
     mkto_dispatch_tell(dispatch, &told);
     mkto_dispatch_end(dispatch, channel, parcel,
                       errand->api == MKTO_API_REST ? ENDING_LINK : ENDING_DONE, "lead", "unchanged",
@@ -212,28 +212,18 @@ static bool finish(struct mkto_dispatch *dispatch, struct errand *errand, struct
 static void begin_filling(struct mkto_dispatch *dispatch, struct channel *channel)
 {
     struct errand *errand = mkto_dispatch_errand(dispatch, channel, ERRAND_BATCH);
-    const struct group *group = channel->groups;
 
-    errand->max = channel->sub->batch_size;
-    if (group != NULL) {
-        errand->from_group = true;
-        errand->max = group->count - group->at;
-    }
+    errand->from_group = mkto_dispatch_group_begin(errand);
+    errand->max =
+        errand->from_group ? errand->group->count - errand->group->at : channel->sub->batch_size;
     errand->parcels = apr_pcalloc(errand->pool, errand->max * sizeof(*errand->parcels));
     channel->filling = errand;
 }
 
-/* A group's last lane may have been taken already: then the batch is as it should be. */
-static bool next_lane(struct mkto_dispatch *dispatch, struct errand *errand, unsigned taken,
-                      uint32_t *lane)
+static bool next_lane(struct mkto_dispatch *dispatch, struct errand *errand, uint32_t *lane)
 {
-    struct channel *channel = errand->channel;
-
-    if (errand->from_group) {
-        *lane = taken < errand->max ? mkto_dispatch_group_take(errand) : MKTO_LANE_NONE;
-    } else {
-        *lane = mkto_lanes_take(dispatch->lanes, &channel->batch);
-    }
+    *lane = errand->from_group ? mkto_dispatch_group_take(errand)
+                               : mkto_lanes_take(dispatch->lanes, &errand->channel->batch);
     return *lane != MKTO_LANE_NONE;
 }
 
@@ -270,10 +260,9 @@ static bool fill(struct mkto_dispatch *dispatch, struct errand *errand)
     while (errand->open || !is_full(errand)) {
         uint32_t lane;
         if (!errand->open) {
-            if (!next_lane(dispatch, errand, errand->looked, &lane)) {
+            if (!next_lane(dispatch, errand, &lane)) {
                 return true;
             }
-            errand->looked++;
             errand->open = true;
             mkto_dispatch_merge_begin(dispatch, &errand->parcels[errand->count], lane);
         }
@@ -294,6 +283,7 @@ static void start_batch(struct mkto_dispatch *dispatch, struct channel *channel)
         return;
     }
     channel->filling = NULL;
+    mkto_dispatch_group_end(errand);
     if (errand->count == 0) {
         mkto_dispatch_errand_free(errand);
         return;

@@ -112,12 +112,12 @@ static void learn_for_update(struct errand *errand, const struct parcel *parcel,
     mkto_dispatch_settle_later(dispatch, parcel->lane);
 }
 
-bool mkto_dispatch_learnt(const struct parcel *parcel, int64_t *first_ms)
+bool mkto_dispatch_learnt(const struct parcel *parcel, int64_t *since_ms)
 {
     for (unsigned i = 0; i < parcel->ref_count; i++) {
         const struct ref *ref = &parcel->refs[i];
         if (ref->fate == FATE_TAKEN && (ref->stage & STAGE_LEARN) != 0) {
-            *first_ms = ref->first_ms;
+            *since_ms = ref->due_ms;
             return true;
         }
     }
@@ -126,10 +126,10 @@ bool mkto_dispatch_learnt(const struct parcel *parcel, int64_t *first_ms)
 
 bool mkto_dispatch_learn(struct errand *errand, struct parcel *parcel, int code, const char *answer)
 {
-    int64_t first_ms;
+    int64_t since_ms;
 
     if (errand->api != MKTO_API_REST || code != MKTO_REST_LEAD_NOT_FOUND ||
-        mkto_dispatch_learnt(parcel, &first_ms)) {
+        mkto_dispatch_learnt(parcel, &since_ms)) {
         return false;
     }
     switch (errand->kind) {

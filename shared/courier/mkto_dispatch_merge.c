@@ -155,6 +155,7 @@ static struct ref ref_of(const struct parcel *parcel, const struct reading *read
         ref.stage = reading->row.retry.stage;
         ref.attempts = reading->row.retry.attempts;
         ref.first_ms = reading->row.retry.first_ms;
+        ref.due_ms = reading->row.retry.due_ms;
     }
     if (ref.fate == FATE_TAKEN &&
         (reading->kind != MKTO_LANE_LEAD || reading->lane != parcel->lead)) {
@@ -359,4 +360,15 @@ unsigned mkto_dispatch_strikes(const struct parcel *parcel)
         most = ref->fate == FATE_TAKEN && ref->stage > most ? ref->stage : most;
     }
     return (unsigned)(most / STAGE_STRIKE);
+}
+
+unsigned mkto_dispatch_counted(const struct errand *errand, const struct parcel *parcel)
+{
+    unsigned count = parcel->taken;
+
+    for (unsigned i = 0; errand->kind != ERRAND_UPDATE && i < parcel->ref_count; i++) {
+        bool before = (parcel->refs[i].stage & STAGE_LEARN) != 0;
+        count -= parcel->refs[i].fate == FATE_TAKEN && before ? 1 : 0;
+    }
+    return count;
 }

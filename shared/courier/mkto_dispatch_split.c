@@ -71,21 +71,39 @@ void mkto_dispatch_group_drop(struct channel *channel)
     free(group);
 }
 
-uint32_t mkto_dispatch_group_take(struct errand *errand)
+bool mkto_dispatch_group_begin(struct errand *errand)
 {
     struct group *group = errand->channel->groups;
 
     if (group == NULL) {
-        return MKTO_LANE_NONE;
+        return false;
     }
-    if (errand->split == NULL) {
-        errand->split = hold(group->split);
+    errand->channel->groups = group->next;
+    errand->group = group;
+    errand->split = hold(group->split);
+    return true;
+}
+
+uint32_t mkto_dispatch_group_take(struct errand *errand)
+{
+    struct group *group = errand->group;
+
+    return group->at < group->count ? group->lanes[group->at++] : MKTO_LANE_NONE;
+}
+
+void mkto_dispatch_group_end(struct errand *errand)
+{
+    struct group *group = errand->group;
+
+    if (group == NULL) {
+        return;
     }
-    uint32_t lane = group->lanes[group->at++];
+    errand->group = NULL;
+    group->next = errand->channel->groups;
+    errand->channel->groups = group;
     if (group->at == group->count) {
         mkto_dispatch_group_drop(errand->channel);
     }
-    return lane;
 }
 
 /* ---- splitting ---- */

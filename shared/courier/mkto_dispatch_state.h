@@ -66,6 +66,7 @@ struct ref {
     int64_t id;
     int stage;
     int64_t first_ms;   /* wall clock of the first attempt; 0: none yet */
+    int64_t due_ms;     /* and when the next one was due */
     uint64_t token;     /* hash of its cookie's token; 0: no cookie */
     const char *reason; /* static word: REJECTED, FILTERED, BAD */
     const char *detail; /* in the errand's pool, or NULL */
@@ -112,9 +113,9 @@ struct errand {
     bool probe;               /* asks whether a closed gate is open again */
     bool refreshed;           /* token or signature were renewed for it already */
     bool from_group;          /* takes the lanes of a split call and no others */
+    struct group *group;      /* while it takes them; owned */
     struct mkto_split *split; /* of the call that it is a part of, or NULL */
     bool open;                /* the parcel after the last one is being put together */
-    unsigned looked;          /* lanes that were taken for it */
     apr_pool_t *pool;
     struct parcel *parcels;
     unsigned count;
@@ -345,6 +346,9 @@ void mkto_dispatch_end(struct mkto_dispatch *dispatch, struct channel *channel,
 bool mkto_dispatch_ref_add(struct parcel *parcel, const struct ref *ref, apr_pool_t *pool);
 /* How often verdicts with limited tries were answered, of the event that has most. */
 unsigned mkto_dispatch_strikes(const struct parcel *parcel);
+/* How many events of the parcel count as delivered with it: not those that were delivered before
+ * and only wait for their lead's id. An update is their first delivery. */
+unsigned mkto_dispatch_counted(const struct errand *errand, const struct parcel *parcel);
 
 /* ---- mkto_dispatch_lead.c, _link.c, _visit.c: calls ---- */
 /* When one could be started: not after now means now, UINT64_MAX: when something else happens. */
@@ -386,8 +390,8 @@ void mkto_dispatch_learn_again(struct mkto_dispatch *dispatch, struct reading *r
  */
 bool mkto_dispatch_learn(struct errand *errand, struct parcel *parcel, int code,
                          const char *answer);
-/* Has it been tried for this parcel? Then since when. */
-bool mkto_dispatch_learnt(const struct parcel *parcel, int64_t *first_ms);
+/* Has it been tried for this parcel? Then since when: whole hours of attempts may lie before. */
+bool mkto_dispatch_learnt(const struct parcel *parcel, int64_t *since_ms);
 
 /* ---- mkto_dispatch_update.c ---- */
 /* Sync Leads of a lead that is known by its id alone. */
@@ -397,8 +401,12 @@ void mkto_dispatch_update(const struct errand *errand, struct mkto_http_request 
 /* The lanes of some parcels, to be sent together again at once. */
 void mkto_dispatch_group(struct channel *channel, const struct parcel *parcels, unsigned count,
                          struct mkto_split *split);
-/* The next lane of the first group, or MKTO_LANE_NONE. */
+/* The first group, if there is one, is the errand's: groups come and go while it is filled. */
+bool mkto_dispatch_group_begin(struct errand *errand);
+/* The next lane of the errand's group, or MKTO_LANE_NONE. */
 uint32_t mkto_dispatch_group_take(struct errand *errand);
+/* What it did not take goes out with the next call. */
+void mkto_dispatch_group_end(struct errand *errand);
 /* Forgets the first group. */
 void mkto_dispatch_group_drop(struct channel *channel);
 /* Both halves of the call go out again. */

@@ -8,10 +8,15 @@ static const char SKIPPED[] =
     "{\"requestId\":\"1\",\"success\":true,\"result\":[{\"status\":\"skipped\",\"reasons\":"
     "[{\"code\":\"1004\",\"message\":\"Lead not found\"}]}]}";
 
+static const char BUSY[] = "{\"requestId\":\"1\",\"success\":false,\"errors\":[{\"code\":\"611\","
+                           "\"message\":\"System error\"}]}";
+
 /* A Marketo that merged leads away: it knows none of an id below `first`. */
 struct merged {
     long first;
-    unsigned not_found; /* how often it said so */
+    uint64_t busy_until;    /* for updates by id, and for cookie 2 */
+    int64_t retry_after_ms; /* and says so, if it is not 0 */
+    unsigned not_found;     /* how often it said so */
 };
 
 static long id_of_link(const struct bench_call *call)
@@ -35,6 +40,12 @@ static int merged_away(struct bench *bench, const struct bench_call *call, const
 {
     struct merged *merged = bench->user;
 
+    if (bench->mono < merged->busy_until &&
+        (is_update(call) || (bench_is_link(call) && strstr(call->request.url, "-00002") != NULL))) {
+        answer->retry_after_ms = merged->retry_after_ms == 0 ? -1 : merged->retry_after_ms;
+        *body = BUSY;
+        return 200;
+    }
     if (bench_is_link(call) && id_of_link(call) < merged->first) {
         merged->not_found++;
         *body = GONE;
@@ -175,6 +186,32 @@ static void test_learning_tells_no_old_values(void **state)
     bench_quiet(bench);
 }
 
+/* The second cookie wants the lead's id while it is asked for already: then its lead is unchanged,
+ * and its event was counted when it was delivered. */
+static void test_learning_counts_nothing_again(void **state)
+{
+    struct bench *bench = *state;
+    struct merged merged = {
+        .first = 101, .busy_until = bench->mono + 20000, .retry_after_ms = 45000};
+    bench->model = merged_away;
+    bench->user = &merged;
+    bench_start(bench);
+    bench_identify(bench, "ada@example.com", "n", "1", 1);
+    bench_identify(bench, "ada@example.com", "n", "2", 2);
+    bench_run(bench, 20000);
+    bench->latency = 40000; /* the lead is synced again after 30 s; the cookie comes in between */
+    bench_run(bench, 60000);
+    bench->latency = 50;
+    bench_run(bench, 600000);
+    assert_int_equal(bench_count(bench, is_upsert), 2);
+    assert_int_equal(bench_waiting(bench), 0);
+    assert_int_equal(bench_dead(bench), 0);
+    assert_int_equal(bench_counter(bench, "linked"), 2);
+    assert_int_equal(bench_counter(bench, "delivered"), 2);
+    assert_int_equal(bench_counter(bench, "unchanged"), 0);
+    bench_quiet(bench);
+}
+
 /* A Marketo that names an id and then denies it gets no endless loop. */
 static void test_learning_ends(void **state)
 {
@@ -232,6 +269,36 @@ static void test_update_learns_the_new_id(void **state)
         mkto_json_get(bench_json(bench_nth(bench, is_update, 1)), "input")->first;
     assert_string_equal(mkto_json_get(lead, "id")->text.data, "500");
     assert_string_equal(mkto_json_string(mkto_json_get(lead, "company")).data, "Acme 2");
+    bench_quiet(bench);
+}
+
+/* It was tried for longer than the lead may take to become known, before Marketo said that it is
+ * gone. */
+static void test_update_that_was_tried_for_long(void **state)
+{
+    struct bench *bench = *state;
+    struct merged merged = {0};
+    bench->model = merged_away;
+    bench->user = &merged;
+    bench_start(bench);
+    bench_identify(bench, "ada@example.com", "n", "1", 1);
+    bench_run(bench, 60000);
+    merged.first = bench->next_lead_id = 500;
+    merged.busy_until = bench->mono + 900000;
+    add_group(bench, "Acme");
+    for (int i = 0; i < 3600 && merged.not_found == 0; i++) {
+        bench_run(bench, 1000);
+    }
+    assert_int_equal(merged.not_found, 1);
+    bench_run(bench, 200000);
+    assert_int_equal(bench_waiting(bench), 1);
+    bench_restart(bench); /* since when is the event's */
+    bench_run(bench, 60000);
+    assert_int_equal(bench_waiting(bench), 1);
+    bench_identify(bench, "ada@example.com", "n", "2", 1);
+    bench_run(bench, 120000);
+    assert_int_equal(bench_waiting(bench), 0);
+    assert_int_equal(bench_dead(bench), 0);
     bench_quiet(bench);
 }
 
@@ -295,9 +362,11 @@ int main(void)
         TEST(test_links_leave_the_reserve),
         TEST(test_link_learns_the_new_id),
         TEST(test_learning_tells_no_old_values),
+        TEST(test_learning_counts_nothing_again),
         TEST(test_learning_ends),
         TEST(test_learning_survives_a_restart),
         TEST(test_update_learns_the_new_id),
+        TEST(test_update_that_was_tried_for_long),
         TEST(test_update_whom_nobody_names),
         TEST(test_waiting_link_and_another_marketo),
     };
