@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 import http_talk
+from servers import SANITIZED
 from waiting import wait_until
 
 pytestmark = pytest.mark.servers("nginx", "httpd-event")
@@ -206,10 +207,11 @@ def test_a_hundred_thousand_cookies_from_one_address(server, sandbox):
     server.text["httpd"] += "MaxKeepAliveRequests 0\n"
     start(server, rate="25", rate_burst="500")
     begin = time.monotonic()
-    stored = sum(flood(server, start, 1000) for start in range(0, 100000, 1000))
+    count = 10000 if SANITIZED else 100000
+    stored = sum(flood(server, first, 1000) for first in range(0, count, 1000))
     assert 500 <= stored <= 500 + 25 * (time.monotonic() - begin + 1)
     intake = server.status()["intake"]
-    assert (intake["accepted"], intake["rejected_by"]["rate"]) == (stored, 100000 - stored)
+    assert (intake["accepted"], intake["rejected_by"]["rate"]) == (stored, count - stored)
     tokens = {parameters(visit)["_mchTk"] for visit in visits(sandbox, stored)}
     assert len(tokens) == stored
 
