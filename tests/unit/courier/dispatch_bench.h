@@ -67,6 +67,7 @@ struct bench {
     unsigned at_once;          /* now */
     unsigned most;             /* at once, of the lead API */
     apr_array_header_t *logs;  /* const char * */
+    unsigned errors;           /* of these at error level */
     apr_array_header_t *tails; /* const char * */
     bool tailing;
     bool bulk;         /* many events in one commit */
@@ -201,7 +202,7 @@ static inline void bench_fail(struct bench *bench, struct bench_call *call,
 static inline void bench_log(void *ctx, int level, const char *text)
 {
     struct bench *bench = ctx;
-    (void)level;
+    bench->errors += level == LOG_ERR ? 1 : 0;
     APR_ARRAY_PUSH(bench->logs, const char *) = apr_pstrdup(bench->pool, text);
 }
 

@@ -115,6 +115,40 @@ static unsigned leads_sent(struct bench *bench)
     return count;
 }
 
+/* A byte of an event's text is another one. */
+static void break_text(struct bench *bench, const char *text)
+{
+    static char page[PAGE];
+    const long number = page_with(bench, text);
+    FILE *file = fopen(file_of(bench, "spool.db"), "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, number * PAGE, SEEK_SET), 0);
+    assert_int_equal(fread(page, sizeof(page), 1, file), 1);
+    const char *at = memmem(page, sizeof(page), text, strlen(text));
+    assert_non_null(at);
+    assert_int_equal(fseek(file, number * PAGE + (at - page), SEEK_SET), 0);
+    assert_int_equal(fputc('q', file), 'q');
+    fclose(file);
+}
+
+/* Nothing but its checksum tells: it is set aside and named, all others arrive. */
+static void one_row(void **state)
+{
+    struct bench *bench = *state;
+    accept_events(bench);
+    mkto_spool_close(bench->spool);
+    break_text(bench, "p77@example.com");
+    bench_open(bench);
+    bench_start(bench);
+    bench_run(bench, 120000);
+    assert_int_equal(bench_waiting(bench), 0);
+    assert_int_equal(bench_dead(bench), 1);
+    assert_int_equal(leads_sent(bench), EVENTS - 1);
+    assert_int_equal(bench_logged(bench, "MKTO0304"), 1);
+    assert_int_equal(bench_logged(bench, "event 78 "), 1);
+    assert_int_equal(files_like(bench, ".bad-"), 0);
+}
+
 static void one_leaf(void **state)
 {
     struct bench *bench = *state;
@@ -255,6 +289,7 @@ static void killed_while_copying(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_row, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(one_leaf, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(any_page, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(first_leaf_of_a_long_life, bench_setup, bench_teardown),

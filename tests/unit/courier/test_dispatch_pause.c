@@ -197,6 +197,9 @@ static void test_credentials_pause_and_recover(void **state)
     begin(bench, &plan);
     some_identify(bench);
     bench_run(bench, 3600000);
+    const struct mkto_json *pause = mkto_json_get(bench_status(bench), "paused")->first;
+    assert_string_equal(mkto_json_string(mkto_json_get(pause, "kind")).data, "credentials");
+    assert_int_equal(bench->errors, bench_logged(bench, "MKTO0301"));
     /* 30 s, 60, 120, 240, then every 5 minutes */
     assert_in_range(bench_count(bench, bench_is_token), 12, 17);
     assert_int_equal(bench_count(bench, bench_is_sync), 0);
