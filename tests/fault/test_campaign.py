@@ -3,7 +3,8 @@
 Whatever happens, each lane keeps its order, nothing comes twice but after an answer that was lost, each lead ends as the input
 says, and what Marketo refused for good is a dead letter with its reason.
 
-MKTO_SEED repeats a run's input and answers; when each call happens is up to the machine.
+MKTO_SEED repeats a run's input and answers; when each call happens is up to the machine. So that it does not matter how
+slow that is, Marketo itself stands still a few times, until nobody waits for its answers any more.
 
 Production's waits stay as they are. What that leaves here: retries (from 1 s on), one rate limit (20 s), one lead lock (30 s). Pauses
 that only end by asking again slowly (credentials, service down: from 30 s on) end as they do for an administrator who has mended the
