@@ -74,7 +74,8 @@ bool mkto_intake_key(struct mkto_intake_call *call, const struct mkto_json *root
         call->verbatim = false;
         return true;
     }
-    return (call->envelope.flags & MKTO_ENVELOPE_BROWSER) != 0;
+    /* a browser needs none, and a page view that the web server itself reports is no caller's */
+    return (call->envelope.flags & (MKTO_ENVELOPE_BROWSER | MKTO_ENVELOPE_SERVER)) != 0;
 }
 
 /* The bytes to store: as they came, unless something in them is not the web server's to say. */

@@ -23,6 +23,7 @@ def new_shared(request, out):
     server = servers.make(request.param, path, out, marketo)
     server.sandbox = marketo
     server.announce("AH01630: client denied by server configuration")
+    server.conf["sources"].update(backend="wk_backend")  # of callers; a page view has none
     site = Site(server)
     site.extra = {"nginx": "marketo_consent $http_x_consent absent=granted;\n",
                   "httpd": '<Location "/">\nMarketoConsent "%{HTTP:X-Consent}" absent=granted\n</Location>\n'}
@@ -56,6 +57,12 @@ def test_one_page_view(shared, case):
     replies = []
     assert shared.counted(lambda ask: replies.append(ask(path))) == [path]
     assert replies[0].status == 200 and b"<title>" in replies[0].body
+
+
+def test_a_browser_that_says_little(shared):
+    """An older one, or any without TLS: no Sec-Fetch-* tells that it is a browser."""
+    little = [name for name in PERSON if name.startswith("Sec-")]
+    assert little and shared.counted(lambda ask: ask("/page.html", without=little)) == ["/page.html"]
 
 
 @pytest.mark.parametrize("path", ["/page.html", "/app/page", "/include.shtml"])

@@ -7,7 +7,7 @@
 #define CREDENTIALS "rest_client_id = c\nrest_client_secret_file = /c\n"
 #define RULES                                                                                      \
     "[marketo slow]\nmunchkin_id = AAA-BBB-CCC\nhost = b.example.com\nrate = 2\nrate_burst = 3\n"  \
-    "anonymize_ip = on\n" CREDENTIALS
+    "anonymize_ip = on\n" CREDENTIALS "[sources]\nbackend = wk_1\n"
 
 #define AGENT "Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0"
 #define TOKEN "_mch-example.com-1374552656411-90718"
@@ -81,6 +81,18 @@ static void becomes_an_event(void **state)
     shown(bench, &view, &request, MKTO_ANSWER_STORED); /* sent again after a reconnect */
     assert_int_equal(counted(bench, NULL, "accepted"), 1);
     assert_int_equal(counted(bench, NULL, "duplicates"), 1);
+}
+
+/* Without TLS, or an older browser: nothing says that a browser asked, and nobody has a key. */
+static void needs_no_key(void **state)
+{
+    struct bench *bench = *state;
+    struct mkto_request request = person();
+    const struct mkto_view view = view_of(bench);
+    start_client(bench);
+    request.header[MKTO_HEADER_SEC_FETCH_SITE] = MKTO_SLICE_NONE;
+    shown(bench, &view, &request, MKTO_ANSWER_STORED);
+    assert_int_equal(stored_at(bench, 1).flags, MKTO_ENVELOPE_SERVER | MKTO_ENVELOPE_HTTPS);
 }
 
 static void kept_out(struct bench *bench, const struct mkto_request *request, const char *reason)
@@ -160,11 +172,9 @@ static void a_malformed_one_ends_the_connection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_RULES(becomes_an_event),
-        WITH_RULES(kept_out_by_its_reason),
-        WITH_RULES(the_rate_counts_persons),
-        WITH_RULES(too_late_and_unknown),
-        WITH_RULES(a_malformed_one_ends_the_connection),
+        WITH_RULES(becomes_an_event),       WITH_RULES(needs_no_key),
+        WITH_RULES(kept_out_by_its_reason), WITH_RULES(the_rate_counts_persons),
+        WITH_RULES(too_late_and_unknown),   WITH_RULES(a_malformed_one_ends_the_connection),
     };
     apr_initialize();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
