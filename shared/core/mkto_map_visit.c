@@ -149,7 +149,8 @@ static bool starts_with(struct mkto_slice text, const char *word)
 static bool is_link(struct mkto_slice href)
 {
     struct mkto_map_address address;
-    return starts_with(href, "/") || starts_with(href, "mailto:") || starts_with(href, "tel:") ||
+    return (starts_with(href, "/") && !starts_with(href, "//")) || starts_with(href, "mailto:") ||
+           starts_with(href, "tel:") ||
            (starts_with(href, "http") && mkto_map_address_parse(href, NULL, &address));
 }
 
@@ -299,6 +300,20 @@ static const char *copy(struct mkto_slice text, apr_pool_t *pool)
     return text.len == 0 ? "" : apr_pstrmemdup(pool, text.data, text.len);
 }
 
+/* Without "user:password@": that is nobody's business, here as in a page's own address. */
+static const char *copy_link(struct mkto_slice href, apr_pool_t *pool)
+{
+    struct mkto_map_address address;
+    if (!mkto_map_address_parse(href, NULL, &address)) {
+        return copy(href, pool);
+    }
+    const size_t front = strlen(address.scheme) + strlen("//");
+    const char *host = address.host.data;
+    const struct mkto_slice rest = {host, (size_t)(href.data + href.len - host)};
+    return apr_pstrcat(pool, copy((struct mkto_slice){href.data, front}, pool), copy(rest, pool),
+                       NULL);
+}
+
 static const char *page_referrer(const struct mkto_event *event, apr_pool_t *pool)
 {
     struct mkto_slice referrer = string_of(mkto_json_get(event->context, "referrer"), "url");
@@ -377,7 +392,7 @@ void mkto_map_visit_track(const struct mkto_event *event,
     delivery->visit.referrer = copy(string_of(page_of(event), "referrer"), pool);
     struct mkto_slice href = clicked(event);
     if (href.len > 0) {
-        delivery->visit.href = copy(href, pool);
+        delivery->visit.href = copy_link(href, pool);
         delivery->visit.api = href.data[0] == '/'; /* an anchor's own href is never a mere path */
         return;
     }

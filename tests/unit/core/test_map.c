@@ -350,6 +350,10 @@ static void test_click(void **state)
     const struct row rows[] = {
         {LINK("\"https://other.org/a?b#c\""), "https://www.example.com/?>https://other.org/a?b#c"},
         {LINK("\"HTTP://other.org\""), "https://www.example.com/?>HTTP://other.org"},
+        {LINK("\"https://u:p@other.org:81/a@b?c\""), "https://www.example.com/?>https://other.org:81/a@b?c"},
+        {LINK("\"https://u@/@@other.org/\""), "api https://www.example.com/event/Clicked-Link?"},
+        {LINK("\"https://u@v@other.org\""), "https://www.example.com/?>https://other.org"},
+        {LINK("\"//other.org/a\""), "api https://www.example.com/event/Clicked-Link?"},
         {LINK("\"mailto:a@b.org\""), "https://www.example.com/?>mailto:a@b.org"},
         {LINK("\"tel:+43\""), "https://www.example.com/?>tel:+43"},
         {LINK("\"/files/x.pdf\""), "api https://www.example.com/?>/files/x.pdf"},
