@@ -1,7 +1,7 @@
 /* The `analytics` object: the surface of the classic analytics.js. */
 import { clicks, tracker } from './elements.js';
 import { emitter } from './emitter.js';
-import { aliasForm, isObject, pageForm, trackForm, whoForm } from './forms.js';
+import { aliasForm, objectOf, pageForm, trackForm, whoForm } from './forms.js';
 import { group, renew, user, uuid } from './identity.js';
 import { createMunchkin } from './munchkin.js';
 import { createOutbox } from './outbox.js';
@@ -18,7 +18,8 @@ function copyOf(message) {
     return JSON.parse(json);
 }
 
-export function createClient(base) {
+/* writeKey and defaults are those of the script's tag, for load(). */
+export function createClient(base, writeKey, defaults) {
     const analytics = { initialized: true, initialize: () => analytics, VERSION, Integrations: {} };
     let settings = {};
     let timeout = TIMEOUT;
@@ -36,16 +37,13 @@ export function createClient(base) {
 
     function contextOf(options) {
         const context = { page: page || pageOf(), library: { name: 'marketo.js', version: VERSION } };
-        Object.keys(options).filter((name) => !TOP_LEVEL.includes(name)).forEach((name) => {
-            context[name] = options[name]; // the oldest form: the options are the context
-        });
-        delete context.context;
-        delete context.integrations;
-        return Object.assign(context, options.context, { page: Object.assign(context.page, (options.context || {}).page) });
+        Object.assign(context, options); // the oldest form: the options are the context
+        TOP_LEVEL.concat('context', 'integrations').forEach((name) => delete context[name]);
+        return Object.assign(context, options.context, { page: Object.assign(context.page, objectOf(options.context).page) });
     }
 
     function send(type, fields, given, fn) {
-        const options = isObject(given) ? given : {};
+        const options = objectOf(given);
         const message = Object.assign({
             type, messageId: 'mkto-' + uuid(), timestamp: new Date(), userId: user.id(), anonymousId: user.anonymousId(),
         }, fields);
@@ -144,11 +142,11 @@ export function createClient(base) {
             if (outbox) {
                 return analytics;
             }
-            settings = Object.assign({}, options);
-            debugging = debugging || !!settings.debug;
+            settings = Object.assign({}, defaults, options);
+            debugging = debugging || settings.debug;
             const root = new URL((settings.endpoint || base).replace(/\/?$/, '/'), location.href).href;
             renew();
-            outbox = createOutbox(root + 'v1/batch', key, warn, log);
+            outbox = createOutbox(root + 'v1/batch', key || writeKey, warn, log);
             const id = settings.munchkin && (settings.munchkinId || settings.munchkin);
             if (/-/.test(id)) {
                 munchkin = createMunchkin(id, settings.munchkinSrc, root + 'hash', outbox, warn);
@@ -156,7 +154,7 @@ export function createClient(base) {
                 warn('munchkin needs munchkinId');
             }
             if (settings.clicks) {
-                clicks(analytics, flush);
+                clicks(analytics, flush, objectOf(settings.integrations));
             }
             early.splice(0).forEach(analytics.repeat);
             return analytics.emit('initialize', settings, options).emit('ready');

@@ -2,16 +2,12 @@
  * trackLink, trackForm and the option `clicks`. The visitor's click is not held up for it, as the classic library does: the request
  * outlives the page (fetch keepalive), and what it could not bring is sent by the next one.
  */
-function elementsOf(given) {
-    if (!given) {
-        return [];
-    }
-    return given.addEventListener ? [given] : Array.from(given); // NodeList, array, jQuery
-}
+import { isOn } from './forms.js';
 
 /* event and properties may be functions of the element. */
 function watch(given, type, call) {
-    elementsOf(given).forEach((element) => {
+    const list = given && given.addEventListener ? [given] : given || []; // else a NodeList, array, jQuery
+    Array.from(list).forEach((element) => {
         const jquery = window.jQuery || window.Zepto;
         if (type === 'submit' && jquery) {
             jquery(element).submit(() => call(element)); // its own .submit() fires no event of the browser
@@ -36,20 +32,24 @@ const FILE = /\.(pdf|docx?|xlsx?|pptx?|txt|csv|zip|gz|rar|7z|exe|mp[34]|mov|avi)
 const LINK = /^(https?|mailto|tel):/;
 const TEXT_MAX = 200; // characters of a link's text
 
+/* A link of HTML: one of SVG, or an element of the page's own, has another kind of href. */
+const isLink = (node) => /^a(rea)?$/.test(node.localName) && LINK.test(node.href);
+
 /* To another host, to a file, to somebody's mailbox or telephone: no page of ours will tell of it. */
 const leadsAway = (link) => link.host !== location.host || link.hasAttribute('download') || FILE.test(link.pathname);
 
 /*
  * Heard before a listener of the page can keep it from us; auxclick is the middle button, and the right one, which opens nothing.
- * Munchkin records clicks by itself once it is there.
+ * Munchkin records clicks by itself once it is there. Where the page's integrations leave Marketo out, a click is a track as any.
  */
-export function clicks(analytics, flush) {
+export function clicks(analytics, flush, integrations) {
     const hear = (event) => {
-        const link = event.composedPath().find((node) => LINK.test(node.href));
+        const link = event.composedPath().find(isLink);
         if (link && event.button < 2 && leadsAway(link) && !window.MunchkinTracker) {
             const { href } = link;
             const text = link.textContent.trim().slice(0, TEXT_MAX);
-            analytics.track('Clicked Link', { href, text }, { integrations: { Marketo: { clickLink: href } } });
+            const Marketo = Object.assign({}, integrations.Marketo, { clickLink: href });
+            analytics.track('Clicked Link', { href, text }, isOn(integrations) ? { integrations: { Marketo } } : {});
             flush();
         }
     };

@@ -1,14 +1,20 @@
-/* The argument forms of the classic calls. Each function returns an object with what was given. */
+/* The argument forms of the classic calls. Each function takes an array, its own from then on; it returns what was given as an object. */
 
 export const isObject = (value) => !!value && typeof value === 'object';
 
 export const objectOf = (value) => (isObject(value) ? value : {});
 
+/* The integrations rules of the server: a real boolean for all, the exact name for one. */
+export function isOn(integrations) {
+    const all = Object.keys(integrations).find((name) => /^all$/i.test(name));
+    const { Marketo } = integrations;
+    return (Marketo === undefined ? integrations[all] : Marketo) !== false;
+}
+
 /* Takes a trailing callback off, wherever it stands. */
 function cut(given) {
-    const list = Array.from(given);
-    const at = list.findIndex((value) => typeof value === 'function');
-    return at < 0 ? { list } : { list: list.slice(0, at), fn: list[at] };
+    const at = given.findIndex((value) => typeof value === 'function');
+    return { list: at < 0 ? given : given.slice(0, at), fn: given[at] };
 }
 
 /* ([category], [name], [properties], [options], [fn]); one string is the name */
@@ -16,9 +22,8 @@ export function pageForm(call) {
     const { list, fn } = cut(call);
     const words = list.slice(0, isObject(list[0]) ? 0 : isObject(list[1]) ? 1 : 2);
     const [given, options] = list.slice(words.length);
-    const properties = objectOf(given);
-    const [first, second] = words.map((word) => (word == null ? undefined : String(word)));
-    return second === undefined ? { name: first, properties, options, fn } : { category: first, name: second, properties, options, fn };
+    const [name, category] = words.filter((word) => word != null).map(String).reverse();
+    return { category, name, properties: objectOf(given), options, fn };
 }
 
 /* ([id], [traits], [options], [fn]) of identify and group */

@@ -18,7 +18,7 @@ function entity(idName, traitsName, changed) {
         id(value) {
             if (value !== undefined) {
                 const before = it.id();
-                writeId(idName, value === null ? null : String(value));
+                writeId(idName, value);
                 if (value !== null && before && before !== String(value)) {
                     changed();
                 }
@@ -55,7 +55,7 @@ group.properties = group.traits;
 /* Made when there is none; null makes another one at the next use. */
 user.anonymousId = (value) => {
     if (value !== undefined) {
-        writeId(ANONYMOUS, value === null ? null : String(value));
+        writeId(ANONYMOUS, value);
         return value;
     }
     const found = readId(ANONYMOUS);

@@ -12,16 +12,12 @@ const script = document.currentScript;
 const data = script ? script.dataset : {};
 const name = data.globalSegmentAnalyticsKey || 'analytics';
 const found = window[name]; // also an element whose id that is
-const stubs = Array.isArray(found) ? found : null;
-
-function value(text) {
-    return !/^(false|off)$/.test(text) && (text || true);
-}
+const stubs = Array.isArray(found) && found;
 
 function settings() {
     const given = {};
     Object.keys(data).forEach((key) => {
-        given[key] = value(data[key]);
+        given[key] = !/^(false|off)$/.test(data[key]) && (data[key] || true);
     });
     return Object.assign(given, stubs && stubs._loadOptions);
 }
@@ -36,12 +32,13 @@ function whenSeen(action) {
 }
 
 function start() {
-    const analytics = createClient(script ? script.src.replace(/[^/]*([?#].*)?$/, '') : '/mkto/');
-    const waiting = stubs ? stubs.splice(0) : [];
+    const key = (stubs && stubs._writeKey) || data.key;
     const options = settings();
+    const analytics = createClient(script ? script.src.replace(/[^/]*([?#].*)?$/, '') : '/mkto/', key, options);
+    const waiting = stubs ? stubs.splice(0) : [];
     window[name] = analytics;
     if (options.load !== false) {
-        whenSeen(() => analytics.load((stubs && stubs._writeKey) || data.key, options));
+        whenSeen(() => analytics.load(key, options));
         if (!stubs && options.page !== false) {
             analytics.page();
         }

@@ -6,7 +6,7 @@
  * Until Munchkin is there, messages wait; where it is blocked, or does not come, or the page goes before it came, the server
  * records them as it does without this option.
  */
-import { isObject } from './forms.js';
+import { isObject, isOn, objectOf } from './forms.js';
 
 const SOURCE = 'https://munchkin.marketo.net/munchkin.js';
 const PATIENCE = 10000; // ms for its script and the one that this one loads
@@ -15,12 +15,8 @@ const PLACE = ['city', 'country', 'postalCode', 'state'];
 
 /* ---- what Munchkin is told ---- */
 
-/* The integrations rules of the server: a real boolean for all, the exact name for one. A click is the server's. */
-function isWanted({ integrations }) {
-    const own = 'Marketo' in integrations ? 'Marketo' : Object.keys(integrations).find((name) => /^all$/i.test(name));
-    const { clickLink } = integrations[own] || {};
-    return integrations[own] !== false && !clickLink;
-}
+/* A click is the server's. */
+const isWanted = ({ integrations }) => isOn(integrations) && !objectOf(integrations.Marketo).clickLink;
 
 function pageVisit({ properties }) {
     const query = /\?([^#]*)/.exec(properties.url);
@@ -139,23 +135,19 @@ export function createMunchkin(id, source, hashUrl, outbox, warn) {
         }
     }
 
-    function load() {
-        const script = document.createElement('script');
-        script.src = source || SOURCE;
-        script.onerror = () => {
-            warn('no Munchkin; the server records');
-            settle();
-        };
-        script.onload = () => {
-            if (held && window.Munchkin) {
-                window.Munchkin.init(id, { asyncOnly: true });
-                awaitTracker();
-            }
-        };
-        document.head.appendChild(script);
-    }
-
-    load();
+    const script = document.createElement('script');
+    script.src = source || SOURCE;
+    script.onerror = () => {
+        warn('no Munchkin; the server records');
+        settle();
+    };
+    script.onload = () => {
+        if (held && window.Munchkin) {
+            window.Munchkin.init(id, { asyncOnly: true });
+            awaitTracker();
+        }
+    };
+    document.head.appendChild(script);
     setTimeout(settle, PATIENCE);
     outbox.gone = settle;
 

@@ -6,6 +6,7 @@
  * n: not before}]}, times in ms. A page that goes gives its list free; the next page that starts, or any that sees a list without
  * a page, takes it over. No two pages send from one list.
  */
+import { objectOf } from './forms.js';
 import { uuid } from './identity.js';
 import { local, parse } from './storage.js';
 
@@ -39,8 +40,8 @@ export function createOutbox(url, writeKey, warn, log) {
     let timer;
 
     function load(name) {
-        const box = parse(local.get(name || key));
-        return box && Array.isArray(box.q) ? { s: box.s, q: box.q.filter((item) => item && item.m) } : { s: 0, q: [] };
+        const { s, q } = objectOf(parse(local.get(name || key)));
+        return Array.isArray(q) ? { s, q: q.filter((item) => item && item.m) } : { s: 0, q: [] };
     }
 
     function save(items, seen) {
@@ -89,7 +90,7 @@ export function createOutbox(url, writeKey, warn, log) {
         return fetch(url, {
             method: 'POST', body: text, keepalive: bytes(text) <= BODY_MAX, credentials: 'include', signal: abort.signal,
         }).then((reply) => reply.text().then((answer) => (
-            { status: reply.status, after: +reply.headers.get('Retry-After'), rejected: (parse(answer) || {}).rejected })))
+            { status: reply.status, after: +reply.headers.get('Retry-After'), rejected: objectOf(parse(answer)).rejected })))
             .catch(() => ({ status: 0 }));
     }
 
@@ -168,16 +169,8 @@ export function createOutbox(url, writeKey, warn, log) {
         save(items, 0);
     }
 
-    function come() {
-        left = false;
-        flush();
-    }
-
     function beat() {
-        const items = load().q;
-        if (items.length) {
-            save(items, Date.now());
-        }
+        save(load().q, Date.now());
         adopt();
         flush();
     }
@@ -196,7 +189,10 @@ export function createOutbox(url, writeKey, warn, log) {
     adopt();
     setInterval(beat, BEAT);
     addEventListener('pagehide', leave);
-    addEventListener('pageshow', come);
+    addEventListener('pageshow', () => {
+        left = false;
+        flush();
+    });
     addEventListener('online', () => {
         if (!busy && !told) {
             pause = 0;

@@ -71,12 +71,14 @@ const plain = (text) => (!text || text === 'null' ? null : text[0] === '"' ? par
 
 export const readId = (name) => plain(attempt(() => cookie(name)) || local.get(name));
 
+/* null removes it. */
 export function writeId(name, value) {
+    const text = value === null ? '' : String(value);
     attempt(() => {
         domain = domain === undefined ? topDomain() : domain;
-        bake(name, value || '', value ? YEAR : 0, domain);
+        bake(name, text, text ? YEAR : 0, domain);
     });
-    writeObject(name, value);
+    writeObject(name, text);
 }
 
 export const readObject = (name) => objectOf(parse(local.get(name)));

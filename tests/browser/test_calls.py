@@ -266,6 +266,25 @@ def test_loaded_by_hand(stand, context):
     assert page.said()[0] == "log: marketo.js: identify"
 
 
+HELD = plain('data-load="off" data-key="tag" data-endpoint="/there" data-clicks data-debug')
+AWAY = '<a id="away" href="https://other.test/" onclick="return false">Elsewhere</a>'
+
+
+@pytest.mark.parametrize("given, key, path, events", [
+    ("", "tag", "/there/v1/batch", ["Clicked Link", "Last"]),
+    ("'', {}", "tag", "/there/v1/batch", ["Clicked Link", "Last"]),
+    ("'own'", "own", "/there/v1/batch", ["Clicked Link", "Last"]),
+    ("'own', {endpoint: '/here/', clicks: false, debug: false}", "own", "/here/v1/batch", ["Last"]),
+])
+def test_attributes_hold_for_a_load_by_hand(stand, context, given, key, path, events):
+    """Options of load() win over them."""
+    page = context.page(stand.page("/shop", head=HELD, body=AWAY))
+    page.run("void (away.click(), analytics.load(%s), away.click(), analytics.track('Last'))" % given)
+    assert [m["event"] for m in stand.heard(len(events))] == events
+    assert {(body["writeKey"], body["path"]) for body in stand.bodies} == {(key, path)}
+    assert bool(page.said()) == ("debug" not in given)
+
+
 def test_element_of_that_name(stand, context):
     """An id makes an element a property of the window."""
     context.page(stand.page("/shop", head="", body='<div id="analytics"></div>' + plain()))

@@ -153,6 +153,16 @@ def test_plain_script_with_attributes(stand, context):
     assert stand.heard(1)[0]["_metadata"] == BUNDLED
 
 
+def test_plain_script_that_is_loaded_by_hand(stand, context):
+    head = plain('data-load="off" data-munchkin data-munchkin-id="%s" data-munchkin-src="/munchkin.js"' % ID)
+    page = context.page(stand.page("/shop", head=head))
+    page.run("void analytics.page()")
+    assert not page.run("!!document.querySelector('script[src*=munchkin]')")
+    page.run("void analytics.load()")
+    assert calls_of(page, 1) == [["init", ID, {"asyncOnly": True}]]
+    assert stand.heard(1)[0]["_metadata"] == BUNDLED
+
+
 def test_id_is_missing(stand, context):
     page = context.page(stand.page("/shop", head=plain("data-munchkin")))
     assert "_metadata" not in stand.heard(1)[0]

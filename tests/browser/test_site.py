@@ -100,6 +100,18 @@ def test_clicks(site, context):
     assert len(site.tokens) == 1
 
 
+def test_clicks_without_marketo(site, context):
+    """Who leaves Marketo out leaves it out of clicks."""
+    body = '<a id="away" href="http://other.test/" onclick="return false">Elsewhere</a>'
+    url = site.page(head=snippet("", "{clicks: true, integrations: {Marketo: false}}"), body=body)
+    site.start()
+    page = context.page(url)
+    page.until("analytics.initialized")
+    page.click("#away")
+    page.run("void analytics.track('Last', {}, {integrations: {Marketo: true}})")
+    assert site.visited(1) == [("http://127.0.0.1/event/Last", "")]
+
+
 def test_offline_then_online(site, context):
     url = site.page()
     site.start()
