@@ -197,6 +197,9 @@ void ngx_http_marketo_envelope(ngx_http_request_t *r, const ngx_http_marketo_vie
 struct mkto_slice ngx_http_marketo_email(ngx_http_request_t *r);
 ngx_int_t ngx_http_marketo_random(u_char *bytes); /* NGX_HTTP_MARKETO_RANDOM of them */
 ngx_int_t ngx_http_marketo_make_id(u_char *id);
+/* As many bytes, which no other worker has: the first ones are random, the next ones count. For
+ * what nobody gains from guessing. */
+ngx_int_t ngx_http_marketo_number_id(u_char *id);
 
 /* handler */
 ngx_int_t ngx_http_marketo_handler(ngx_http_request_t *r);
@@ -248,7 +251,8 @@ enum mkto_answer ngx_http_marketo_link_view(ngx_http_marketo_link_t *link,
 void ngx_http_marketo_link_count(ngx_http_marketo_link_t *link, enum mkto_skip skip);
 /* The request ends unanswered. */
 void ngx_http_marketo_link_forget(ngx_http_marketo_link_t *link, ngx_http_marketo_ctx_t *ctx);
-uint64_t ngx_http_marketo_now(void); /* CLOCK_MONOTONIC in ms */
+uint64_t ngx_http_marketo_now(void);  /* CLOCK_MONOTONIC in ms */
+uint64_t ngx_http_marketo_turn(void); /* the same when this turn of nginx' loop began */
 
 /* presence */
 void ngx_http_marketo_presence_changed(ngx_http_marketo_link_t *link, ngx_err_t err);

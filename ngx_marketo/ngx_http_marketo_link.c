@@ -20,6 +20,15 @@ uint64_t ngx_http_marketo_now(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+uint64_t ngx_http_marketo_turn(void)
+{
+#if (NGX_HAVE_CLOCK_MONOTONIC && NGX_PTR_SIZE == 8)
+    return ngx_current_msec; /* nginx takes it from this clock, too */
+#else
+    return ngx_http_marketo_now();
+#endif
+}
+
 /* The end of a connection, and of a try to have one. */
 
 static void ngx_http_marketo_link_close(ngx_http_marketo_link_t *link)

@@ -48,14 +48,14 @@ static struct mkto_slice ngx_http_marketo_mapped_type(ngx_http_request_t *r)
 static enum mkto_skip ngx_http_marketo_page_hand_in(ngx_http_request_t *r,
                                                     ngx_http_marketo_view_t *view, bool shown)
 {
-    const uint64_t now = ngx_http_marketo_now();
+    const uint64_t now = ngx_http_marketo_turn();
     struct mkto_view it = {
         .deadline_ms = now + PAGE_PATIENCE,
         .received_ms = (int64_t)r->start_sec * 1000 + (int64_t)r->start_msec,
         .subscription = mkto_slice_str(view->subscription->name),
         .email = ngx_http_marketo_email(r),
     };
-    if (ngx_http_marketo_random(it.id) != NGX_OK) {
+    if (ngx_http_marketo_number_id(it.id) != NGX_OK) {
         ngx_http_marketo_count(MKTO_SKIP_NOT_STORED);
         return MKTO_SKIP_NOT_STORED;
     }

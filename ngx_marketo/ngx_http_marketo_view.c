@@ -31,6 +31,21 @@ ngx_int_t ngx_http_marketo_make_id(u_char *id)
     return NGX_OK;
 }
 
+ngx_int_t ngx_http_marketo_number_id(u_char *id)
+{
+    static u_char first[NGX_HTTP_MARKETO_RANDOM];
+    static uint64_t count;
+    uint64_t low;
+    if (count == 0 && ngx_http_marketo_random(first) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    ngx_memcpy(&low, first, sizeof(low));
+    low += count++;
+    ngx_memcpy(id, first, sizeof(first));
+    ngx_memcpy(id, &low, sizeof(low));
+    return NGX_OK;
+}
+
 /* The visitor's request. */
 
 /* An error page turns a POST into a GET; the request line tells what the visitor did. nginx writes

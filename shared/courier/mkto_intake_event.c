@@ -23,6 +23,7 @@ void mkto_intake_answer(struct mkto_intake_call *call, enum mkto_answer answer, 
                     .body = text == NULL ? MKTO_SLICE_NONE
                                          : mkto_intake_body(call->peer->intake, text)},
         .stored = answer == MKTO_ANSWER_STORED,
+        .shares = call->shares,
     };
     mkto_peer_verdict(call->peer, &due);
 }
@@ -107,6 +108,7 @@ static void store(struct mkto_intake_call *call, const struct mkto_event *event)
                     .answer = stored == MKTO_STORED_NOT ? MKTO_ANSWER_FULL : MKTO_ANSWER_STORED},
         .stored = true,
         .early = early && stored == MKTO_STORED_NEW,
+        .shares = call->shares,
     };
     intake->turn.early = intake->turn.early || due.early;
     mkto_intake_note_stored(call, call->envelope.call, event, stored);

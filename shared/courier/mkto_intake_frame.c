@@ -154,13 +154,16 @@ static void take_event(struct mkto_peer *peer, const struct mkto_frame *frame)
 static void take_view(struct mkto_peer *peer, const struct mkto_frame *frame)
 {
     struct mkto_error why = MKTO_ERROR_INIT;
+    struct mkto_view_iter iter = {0};
     struct mkto_request request;
     struct mkto_view view;
-    if (mkto_view_read(frame, &view, &request, &why) != 0) {
-        refuse_frame(peer, &why);
-        return;
+    int more;
+    while ((more = mkto_views_next(frame, &iter, &view, &request, &why)) == 1) {
+        mkto_intake_view(peer, &view, &request, iter.seq, iter.offset == frame->len);
     }
-    mkto_intake_view(peer, &view, &request);
+    if (more < 0) {
+        refuse_frame(peer, &why);
+    }
 }
 
 /* What the web server kept away counts as what is filtered here. */

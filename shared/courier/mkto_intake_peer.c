@@ -380,7 +380,9 @@ void mkto_peer_answer(struct mkto_peer *peer, bool early, bool failed)
             bodies = 0;
         }
         chunk[in_chunk] = *settle(peer->intake, due, failed);
-        bodies += chunk[in_chunk++].body.len;
+        if (!due->shares) {
+            bodies += chunk[in_chunk++].body.len;
+        }
     }
     write_verdicts(peer, chunk, in_chunk);
     peer->due_count = left;

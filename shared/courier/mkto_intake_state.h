@@ -32,6 +32,7 @@ struct mkto_due {
     bool early;  /* it goes out before the commit */
     bool aside;  /* of no event: not among the answers that are counted */
     bool status; /* its body is the courier's status, made at the end of the turn */
+    bool shares; /* counted only: another one has the frame's verdict */
 };
 
 struct mkto_peer {
@@ -197,6 +198,7 @@ struct mkto_intake_call {
     struct mkto_event_frame frame;
     struct mkto_envelope envelope;
     bool verbatim;        /* the envelope can be stored as it came */
+    bool shares;          /* one that comes behind brings the frame's verdict */
     uint16_t retry_after; /* seconds, for the answer; 0: the answer's own */
     const struct mkto_subscription *subscription;
 };
@@ -221,9 +223,10 @@ struct mkto_slice mkto_intake_body(struct mkto_intake *intake, const char *text)
 uint64_t mkto_intake_hash(const struct mkto_subscription *subscription, struct mkto_slice id);
 
 /* ---- mkto_intake_view.c ---- */
-/* A page view that a web server passes on: judges it, and makes the page event of it. */
+/* A page view that a web server passes on: judges it, and makes the page event of it. The last one
+ * of a frame brings the frame's verdict. */
 void mkto_intake_view(struct mkto_peer *peer, const struct mkto_view *view,
-                      struct mkto_request *request);
+                      struct mkto_request *request, uint64_t seq, bool last);
 
 /* ---- mkto_intake_rate.c ---- */
 /* So many events: may they come from that network now? false: too many, and that was answered. */

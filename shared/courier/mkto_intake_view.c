@@ -32,13 +32,14 @@ static void fill_envelope(struct mkto_intake_call *call, const struct mkto_view 
 }
 
 void mkto_intake_view(struct mkto_peer *peer, const struct mkto_view *view,
-                      struct mkto_request *request)
+                      struct mkto_request *request, uint64_t seq, bool last)
 {
     struct mkto_intake *intake = peer->intake;
     struct mkto_intake_call call = {
         .peer = peer,
-        .frame = {.seq = view->seq, .deadline_ms = view->deadline_ms, .ack = MKTO_ACK_MEMORY},
+        .frame = {.seq = seq, .deadline_ms = view->deadline_ms, .ack = MKTO_ACK_MEMORY},
         .envelope = {.call = MKTO_CALL_PAGE, .subscription = view->subscription},
+        .shares = !last,
     };
     apr_pool_clear(intake->scratch);
     if (!mkto_intake_in_time(&call) || !mkto_intake_subscription(&call)) {

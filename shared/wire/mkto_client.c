@@ -86,7 +86,8 @@ static void expire(struct mkto_client *client, uint64_t now)
     while ((node = client->queue.soonest) != NULL && node->deadline <= now) {
         const struct mkto_verdict_frame away = {.seq = node->seq, .answer = MKTO_ANSWER_AWAY};
         if (node->background) {
-            mkto_client_count(client, MKTO_SKIP_NOT_STORED, now);
+            mkto_counts_add(&client->counts, MKTO_SKIP_NOT_STORED, (uint32_t)node->calls);
+            look_at_counts(client, now);
         } else {
             trip(client, now);
         }
@@ -161,21 +162,11 @@ static bool is_away(const struct mkto_client *client, uint64_t deadline, uint64_
     return client->tripped || deadline <= now;
 }
 
-/* Where a frame of len bytes is to be written, which waits with the next seq from now on; NULL:
- * BUSY. */
-static uint8_t *enqueue(struct mkto_client *client, uint64_t deadline, size_t len, void *request,
-                        uint64_t now)
+/* The node takes the next seq. */
+static void number(struct mkto_client *client, uint64_t now)
 {
-    struct mkto_queue_node *node =
-        is_busy(client, len, request == NULL)
-            ? NULL
-            : mkto_queue_add(&client->queue, client->next_seq, deadline, len, request);
-    if (node == NULL) {
-        return NULL;
-    }
     client->next_seq++;
     expect(client, now);
-    return node->frame;
 }
 
 static enum mkto_answer submit(struct mkto_client *client, const struct mkto_event_frame *event,
@@ -193,32 +184,52 @@ static enum mkto_answer submit(struct mkto_client *client, const struct mkto_eve
     if (len == 0) {
         return MKTO_ANSWER_TOO_LARGE;
     }
-    uint8_t *frame = enqueue(client, event->deadline_ms, len, request, now);
-    if (frame == NULL) {
+    struct mkto_queue_node *node =
+        is_busy(client, len, request == NULL)
+            ? NULL
+            : mkto_queue_add(&client->queue, numbered.seq, event->deadline_ms, len, request);
+    if (node == NULL) {
         return MKTO_ANSWER_BUSY;
     }
-    mkto_event_write(&numbered, envelope, frame);
+    number(client, now);
+    mkto_event_write(&numbered, envelope, node->frame);
     return MKTO_ANSWER_STORED;
+}
+
+/* The node at whose end a view of len bytes is to be written; NULL: BUSY. */
+static struct mkto_queue_node *room_for_view(struct mkto_client *client, uint64_t deadline,
+                                             size_t len, uint64_t now)
+{
+    if (is_busy(client, MKTO_VIEW_HEAD + len, true)) {
+        return NULL;
+    }
+    struct mkto_queue_node *node = mkto_queue_join(&client->queue, deadline, len, MKTO_VIEWS_MAX);
+    if (node == NULL) {
+        node = mkto_queue_open(&client->queue, client->next_seq, deadline, MKTO_VIEW_HEAD + len);
+        if (node != NULL) {
+            number(client, now);
+        }
+    }
+    return node;
 }
 
 static enum mkto_answer submit_view(struct mkto_client *client, const struct mkto_view *view,
                                     const struct mkto_request *request, uint64_t now)
 {
+    struct mkto_view_texts texts;
     if (is_away(client, view->deadline_ms, now)) {
         return MKTO_ANSWER_AWAY;
     }
-    struct mkto_view_texts texts;
-    struct mkto_view numbered = *view;
-    numbered.seq = client->next_seq;
-    const size_t len = mkto_view_list(&numbered, request, &texts);
+    const size_t len = mkto_view_list(view, request, &texts);
     if (len == 0) {
         return MKTO_ANSWER_TOO_LARGE;
     }
-    uint8_t *frame = enqueue(client, view->deadline_ms, len, NULL, now);
-    if (frame == NULL) {
+    struct mkto_queue_node *node = room_for_view(client, view->deadline_ms, len, now);
+    if (node == NULL) {
         return MKTO_ANSWER_BUSY;
     }
-    mkto_view_put(&numbered, request, &texts, frame);
+    mkto_view_put(view, request, &texts, node->frame + node->len - len);
+    mkto_view_head(node->seq, node->deadline, node->len, node->frame);
     return MKTO_ANSWER_STORED;
 }
 

@@ -91,7 +91,8 @@ enum mkto_answer mkto_client_submit(struct mkto_client *client,
                                     const struct mkto_envelope *envelope, void *request,
                                     uint64_t now);
 
-/* Hands in a page view, fire and forget, as above: deadline_ms counts, seq is chosen here. */
+/* Hands in a page view, fire and forget, as above. Views that gather until the next output share a
+ * frame, and the deadline of the first (mkto_queue). */
 enum mkto_answer mkto_client_view(struct mkto_client *client, const struct mkto_view *view,
                                   const struct mkto_request *request, uint64_t now);
 

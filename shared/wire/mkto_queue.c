@@ -111,8 +111,8 @@ static void insert_by_deadline(struct mkto_queue *queue, struct mkto_queue_node 
     *(before == NULL ? &queue->soonest : &before->later) = node;
     *(node->later == NULL ? &queue->latest : &node->later->sooner) = node;
     node->waiting = true;
-    queue->waiting++;
-    queue->background_waiting += node->background ? 1 : 0;
+    queue->waiting += node->calls;
+    queue->background_waiting += node->background ? node->calls : 0;
 }
 
 static void stop_waiting(struct mkto_queue *queue, struct mkto_queue_node *node)
@@ -120,8 +120,8 @@ static void stop_waiting(struct mkto_queue *queue, struct mkto_queue_node *node)
     *(node->sooner == NULL ? &queue->soonest : &node->sooner->later) = node->later;
     *(node->later == NULL ? &queue->latest : &node->later->sooner) = node->sooner;
     node->waiting = false;
-    queue->waiting--;
-    queue->background_waiting -= node->background ? 1 : 0;
+    queue->waiting -= node->calls;
+    queue->background_waiting -= node->background ? node->calls : 0;
     forget_request(queue, node);
 }
 
@@ -130,34 +130,51 @@ static bool half_sent(const struct mkto_queue *queue, const struct mkto_queue_no
     return node == queue->unsent && queue->unsent_offset > 0;
 }
 
+static struct mkto_queue_spare *spare_of(struct mkto_queue *queue, size_t room, size_t *max)
+{
+    *max = room == MKTO_QUEUE_ROOM ? MKTO_QUEUE_SPARE_MAX : MKTO_QUEUE_SHARED_SPARE;
+    return room == MKTO_QUEUE_ROOM     ? &queue->usual
+           : room == MKTO_QUEUE_SHARED ? &queue->shared
+                                       : NULL;
+}
+
 static void give_back(struct mkto_queue *queue, struct mkto_queue_node *node)
 {
-    if (node->room != MKTO_QUEUE_ROOM || queue->spare_count == MKTO_QUEUE_SPARE_MAX) {
+    size_t max;
+    struct mkto_queue_spare *spare = spare_of(queue, node->room, &max);
+    if (spare == NULL || spare->count == max) {
         free(node);
         return;
     }
-    node->next = queue->spare;
-    queue->spare = node;
-    queue->spare_count++;
+    node->next = spare->first;
+    spare->first = node;
+    spare->count++;
 }
 
-/* A node with room for a frame of len bytes, or NULL. A long queue is not made longer by room that
- * is not used. */
-static struct mkto_queue_node *take_node(struct mkto_queue *queue, size_t len)
+/* A node with so much room, or NULL. */
+static struct mkto_queue_node *take_node(struct mkto_queue *queue, size_t room)
 {
-    struct mkto_queue_node *node = queue->spare;
-    if (len > MKTO_QUEUE_ROOM || node == NULL) {
-        const bool usual = len <= MKTO_QUEUE_ROOM && queue->waiting < MKTO_QUEUE_SPARE_MAX;
-        const size_t room = usual ? MKTO_QUEUE_ROOM : len;
+    size_t max;
+    struct mkto_queue_spare *spare = spare_of(queue, room, &max);
+    struct mkto_queue_node *node = spare == NULL ? NULL : spare->first;
+    if (node == NULL) {
         node = malloc(sizeof(*node) + room);
         if (node != NULL) {
             node->room = room;
         }
         return node;
     }
-    queue->spare = node->next;
-    queue->spare_count--;
+    spare->first = node->next;
+    spare->count--;
     return node;
+}
+
+/* For a frame of len bytes. A long queue is not made longer by room that is not used. */
+static size_t room_for(const struct mkto_queue *queue, size_t len)
+{
+    const bool usual = len <= MKTO_QUEUE_ROOM &&
+                       (queue->usual.first != NULL || queue->waiting < MKTO_QUEUE_SPARE_MAX);
+    return usual ? MKTO_QUEUE_ROOM : len;
 }
 
 static void drop(struct mkto_queue *queue, struct mkto_queue_node *node)
@@ -169,6 +186,9 @@ static void drop(struct mkto_queue *queue, struct mkto_queue_node *node)
     if (node == queue->unsent) {
         queue->unsent = node->next;
         queue->unsent_offset = 0;
+    }
+    if (node == queue->open) {
+        queue->open = NULL;
     }
     *(node->prev == NULL ? &queue->first : &node->prev->next) = node->next;
     *(node->next == NULL ? &queue->last : &node->next->prev) = node->prev;
@@ -183,31 +203,34 @@ bool mkto_queue_init(struct mkto_queue *queue)
     return queue->table_size > 0;
 }
 
+static void free_spare(struct mkto_queue_spare *spare)
+{
+    while (spare->first != NULL) {
+        struct mkto_queue_node *node = spare->first;
+        spare->first = node->next;
+        free(node);
+    }
+}
+
 void mkto_queue_free(struct mkto_queue *queue)
 {
     while (queue->first != NULL) {
         drop(queue, queue->first);
     }
-    while (queue->spare != NULL) {
-        struct mkto_queue_node *node = queue->spare;
-        queue->spare = node->next;
-        free(node);
-    }
+    free_spare(&queue->usual);
+    free_spare(&queue->shared);
     free(queue->by_seq);
     free(queue->by_request);
 }
 
-struct mkto_queue_node *mkto_queue_add(struct mkto_queue *queue, uint64_t seq, uint64_t deadline,
-                                       size_t len, void *request)
+static void add(struct mkto_queue *queue, struct mkto_queue_node *node, uint64_t seq,
+                uint64_t deadline, size_t len, void *request)
 {
-    struct mkto_queue_node *node = take_node(queue, len);
-    if (node == NULL) {
-        return NULL;
-    }
     *node = (struct mkto_queue_node){.seq = seq,
                                      .deadline = deadline,
                                      .request = request,
                                      .background = request == NULL,
+                                     .calls = 1,
                                      .len = len,
                                      .room = node->room};
     if (queue->waiting >= queue->table_size) {
@@ -216,6 +239,44 @@ struct mkto_queue_node *mkto_queue_add(struct mkto_queue *queue, uint64_t seq, u
     table_insert(queue, node);
     append(queue, node);
     insert_by_deadline(queue, node);
+}
+
+struct mkto_queue_node *mkto_queue_add(struct mkto_queue *queue, uint64_t seq, uint64_t deadline,
+                                       size_t len, void *request)
+{
+    struct mkto_queue_node *node = take_node(queue, room_for(queue, len));
+    if (node != NULL) {
+        add(queue, node, seq, deadline, len, request);
+    }
+    return node;
+}
+
+struct mkto_queue_node *mkto_queue_open(struct mkto_queue *queue, uint64_t seq, uint64_t deadline,
+                                        size_t len)
+{
+    struct mkto_queue_node *node =
+        take_node(queue, len < MKTO_QUEUE_SHARED ? MKTO_QUEUE_SHARED : len);
+    if (node != NULL) {
+        add(queue, node, seq, deadline, len, NULL);
+        queue->open = node;
+    }
+    return node;
+}
+
+struct mkto_queue_node *mkto_queue_join(struct mkto_queue *queue, uint64_t deadline, size_t len,
+                                        size_t calls_max)
+{
+    struct mkto_queue_node *node = queue->open;
+    if (node == NULL || len > node->room - node->len || node->calls >= calls_max ||
+        deadline < node->deadline || deadline - node->deadline > MKTO_QUEUE_SHARE_TIME) {
+        return NULL;
+    }
+    node->len += len;
+    node->calls++;
+    queue->bytes += len;
+    queue->background_bytes += len;
+    queue->waiting++;
+    queue->background_waiting++;
     return node;
 }
 
@@ -267,6 +328,9 @@ int mkto_queue_output(struct mkto_queue *queue, struct iovec *iov, int max)
     int count = 0;
     for (struct mkto_queue_node *node = queue->unsent; node != NULL && count < max;
          node = node->next) {
+        if (node == queue->open) {
+            queue->open = NULL; /* it is on its way */
+        }
         iov[count].iov_base = node->frame + offset;
         iov[count].iov_len = node->len - offset;
         offset = 0;

@@ -14,8 +14,13 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define MKTO_QUEUE_ROOM 1920     /* bytes: a frame up to this long is of the usual size */
-#define MKTO_QUEUE_SPARE_MAX 256 /* nodes that are kept: 512 KiB */
+#define MKTO_QUEUE_ROOM 1920       /* bytes: a frame up to this long is of the usual size */
+#define MKTO_QUEUE_SPARE_MAX 256   /* nodes of the usual size that are kept: 512 KiB */
+#define MKTO_QUEUE_SHARED 8192     /* bytes: a frame that calls share has room for so many */
+#define MKTO_QUEUE_SHARED_SPARE 16 /* nodes of such frames that are kept: 128 KiB */
+#define MKTO_QUEUE_SHARE_TIME                                                                      \
+    1000 /* ms: how much earlier than its own a shared deadline may be                             \
+          */
 
 struct mkto_queue_node {
     uint64_t seq;
@@ -26,9 +31,16 @@ struct mkto_queue_node {
     struct mkto_queue_node *seq_next, *request_next; /* chains of the two tables */
     bool waiting;                                    /* no verdict yet, deadline ahead */
     bool background;                                 /* fire and forget from the start */
+    size_t calls;                                    /* that share it; mostly 1 */
     size_t len;                                      /* bytes of the frame */
     size_t room;                                     /* bytes that it may have */
     uint8_t frame[];
+};
+
+/* Nodes of one size that wait for their next call. */
+struct mkto_queue_spare {
+    struct mkto_queue_node *first; /* by next */
+    size_t count;
 };
 
 struct mkto_queue {
@@ -36,13 +48,13 @@ struct mkto_queue {
     struct mkto_queue_node *unsent; /* the first that is not wholly written on this connection */
     size_t unsent_offset;           /* bytes of it that are */
     struct mkto_queue_node *soonest, *latest;      /* deadline order */
-    size_t waiting;                                /* nodes without a verdict */
+    struct mkto_queue_node *open;                  /* takes more calls; NULL: none does */
+    size_t waiting;                                /* calls without a verdict */
     size_t bytes;                                  /* frames of all nodes */
     size_t background_waiting, background_bytes;   /* of these: fire and forget */
     struct mkto_queue_node **by_seq, **by_request; /* table_size buckets each */
     size_t table_size;
-    struct mkto_queue_node *spare; /* by next */
-    size_t spare_count;
+    struct mkto_queue_spare usual, shared;
 };
 
 /* On zeroed memory. false when memory runs out. */
@@ -53,6 +65,17 @@ void mkto_queue_free(struct mkto_queue *queue);
  * a request it is fire and forget. Seqs must rise. NULL when memory runs out. */
 struct mkto_queue_node *mkto_queue_add(struct mkto_queue *queue, uint64_t seq, uint64_t deadline,
                                        size_t len, void *request);
+
+/*
+ * Calls that are fire and forget may share a frame, one deadline and one verdict, until the frame
+ * is output. open: as add, without a request, but more may join. join: the node of the one that is
+ * open, now len bytes longer, which the caller writes at its end; NULL when there is none, or it
+ * has no room, calls_max calls, or a deadline that is too far from this one.
+ */
+struct mkto_queue_node *mkto_queue_open(struct mkto_queue *queue, uint64_t seq, uint64_t deadline,
+                                        size_t len);
+struct mkto_queue_node *mkto_queue_join(struct mkto_queue *queue, uint64_t deadline, size_t len,
+                                        size_t calls_max);
 
 /* Forgets the pointer wherever it stands. */
 void mkto_queue_cancel(struct mkto_queue *queue, const void *request);

@@ -3,7 +3,7 @@
 #include "mkto_bytes.h"
 #include "mkto_page.h"
 
-#define FIXED (8 + 8 + 8 + MKTO_VIEW_ID + 1 + 1) /* bytes of payload in front of the texts */
+#define FIXED (8 + MKTO_VIEW_ID + 1 + 1) /* bytes of a view in front of its texts */
 
 static const enum mkto_header headers[] = {
     MKTO_HEADER_REFERER, MKTO_HEADER_USER_AGENT, MKTO_HEADER_ACCEPT_LANGUAGE, MKTO_HEADER_DNT,
@@ -18,7 +18,7 @@ enum place { SUBSCRIPTION, EMAIL, ADDRESS, HOST, URI, HEADERS, COOKIES = HEADERS
 #define TEXTS_MAX (COOKIES + MKTO_REQUEST_COOKIES_MAX)
 
 _Static_assert(COOKIES == MKTO_VIEW_TEXTS, "the cookies come last");
-_Static_assert(FIXED + TEXTS_MAX * (2 + MKTO_VIEW_TEXT_MAX) <= MKTO_FRAME_MAX,
+_Static_assert(MKTO_VIEW_HEAD + FIXED + TEXTS_MAX * (2 + MKTO_VIEW_TEXT_MAX) <= MKTO_FRAME_MAX,
                "a frame has room for the longest texts");
 _Static_assert(MKTO_PAGE_BODY_MAX <= MKTO_VIEW_TEXT_MAX, "what mkto_page_fit leaves is not cut");
 _Static_assert(MKTO_VIEW_TEXT_MAX < UINT16_MAX, "a length and one");
@@ -35,7 +35,7 @@ size_t mkto_view_list(const struct mkto_view *view, const struct mkto_request *r
                       struct mkto_view_texts *texts)
 {
     struct mkto_slice *of = texts->of;
-    size_t size = MKTO_FRAME_HEADER + FIXED;
+    size_t size = FIXED;
     of[SUBSCRIPTION] = cut(view->subscription);
     of[EMAIL] = cut(view->email);
     of[ADDRESS] = cut(request->remote_addr);
@@ -67,31 +67,25 @@ static uint8_t *put_text(uint8_t *out, struct mkto_slice text)
     return mkto_bytes_put(out, text.data, text.len);
 }
 
-void mkto_view_put(const struct mkto_view *view, const struct mkto_request *request,
-                   const struct mkto_view_texts *texts, uint8_t *out)
+uint8_t *mkto_view_put(const struct mkto_view *view, const struct mkto_request *request,
+                       const struct mkto_view_texts *texts, uint8_t *out)
 {
-    uint8_t *at = mkto_bytes_put32(out + 4, MKTO_FRAME_VIEW); /* and three zero bytes */
-    at = mkto_bytes_put64(at, view->seq);
-    at = mkto_bytes_put64(at, view->deadline_ms);
-    at = mkto_bytes_put64(at, (uint64_t)view->received_ms);
-    at = mkto_bytes_put(at, view->id, sizeof(view->id));
-    at = mkto_bytes_put8(at, request->https ? 1 : 0);
-    at = mkto_bytes_put8(at, (uint8_t)request->cookie_count);
+    out = mkto_bytes_put64(out, (uint64_t)view->received_ms);
+    out = mkto_bytes_put(out, view->id, sizeof(view->id));
+    out = mkto_bytes_put8(out, request->https ? 1 : 0);
+    out = mkto_bytes_put8(out, (uint8_t)request->cookie_count);
     for (size_t i = 0; i < texts->count; i++) {
-        at = put_text(at, texts->of[i]);
+        out = put_text(out, texts->of[i]);
     }
-    mkto_bytes_put32(out, (uint32_t)(at - out - MKTO_FRAME_HEADER));
+    return out;
 }
 
-size_t mkto_view_write(const struct mkto_view *view, const struct mkto_request *request,
-                       uint8_t *out)
+void mkto_view_head(uint64_t seq, uint64_t deadline_ms, size_t len, uint8_t *out)
 {
-    struct mkto_view_texts texts;
-    const size_t size = mkto_view_list(view, request, &texts);
-    if (size > 0 && out != NULL) {
-        mkto_view_put(view, request, &texts, out);
-    }
-    return size;
+    out = mkto_bytes_put32(out, (uint32_t)(len - MKTO_FRAME_HEADER));
+    out = mkto_bytes_put32(out, MKTO_FRAME_VIEW); /* and three zero bytes */
+    out = mkto_bytes_put64(out, seq);
+    mkto_bytes_put64(out, deadline_ms);
 }
 
 /* Reading. */
@@ -143,33 +137,54 @@ static int read_texts(struct reader *reader, struct mkto_view *view, struct mkto
                                   MKTO_VIEW_TEXT_MAX);
         }
     }
-    if (reader->left > 0) {
-        return mkto_error_set(err, "VIEW frame with %zu bytes left over", reader->left);
-    }
     place_texts(texts, view, request);
     return 0;
 }
 
-int mkto_view_read(const struct mkto_frame *frame, struct mkto_view *view,
-                   struct mkto_request *request, struct mkto_error *err)
+static int read_view(struct reader *reader, struct mkto_view *view, struct mkto_request *request,
+                     struct mkto_error *err)
 {
-    const uint8_t *at = frame->payload;
-    memset(view, 0, sizeof(*view));
-    memset(request, 0, sizeof(*request));
-    if (frame->type != MKTO_FRAME_VIEW || frame->len < FIXED) {
-        return mkto_error_set(err, "no VIEW frame: type %d, %zu bytes", (int)frame->type,
-                              frame->len);
+    const uint8_t *at = reader->at;
+    if (reader->left < FIXED) {
+        return mkto_error_set(err, "VIEW frame: a view is cut off");
     }
-    view->seq = mkto_bytes_get64(at);
-    view->deadline_ms = mkto_bytes_get64(at + 8);
-    view->received_ms = (int64_t)mkto_bytes_get64(at + 16);
-    memcpy(view->id, at + 24, sizeof(view->id));
-    at += 24 + MKTO_VIEW_ID;
+    view->received_ms = (int64_t)mkto_bytes_get64(at);
+    memcpy(view->id, at + 8, sizeof(view->id));
+    at += 8 + MKTO_VIEW_ID;
     if (at[0] > 1 || at[1] > MKTO_REQUEST_COOKIES_MAX) {
         return mkto_error_set(err, "VIEW frame with https %u and %u cookies", at[0], at[1]);
     }
     request->https = at[0] == 1;
     request->cookie_count = at[1];
-    struct reader reader = {at + 2, frame->len - FIXED};
-    return read_texts(&reader, view, request, err);
+    reader->at += FIXED;
+    reader->left -= FIXED;
+    return read_texts(reader, view, request, err);
+}
+
+int mkto_views_next(const struct mkto_frame *frame, struct mkto_view_iter *iter,
+                    struct mkto_view *view, struct mkto_request *request, struct mkto_error *err)
+{
+    if (frame->type != MKTO_FRAME_VIEW || frame->len < MKTO_VIEW_HEAD - MKTO_FRAME_HEADER) {
+        return mkto_error_set(err, "no VIEW frame: type %d, %zu bytes", (int)frame->type,
+                              frame->len);
+    }
+    if (iter->count == 0) {
+        iter->seq = mkto_bytes_get64(frame->payload);
+        iter->offset = MKTO_VIEW_HEAD - MKTO_FRAME_HEADER;
+    } else if (iter->offset == frame->len) {
+        return 0;
+    }
+    if (iter->count == MKTO_VIEWS_MAX) {
+        return mkto_error_set(err, "VIEW frame with more than %d", MKTO_VIEWS_MAX);
+    }
+    struct reader reader = {frame->payload + iter->offset, frame->len - iter->offset};
+    memset(view, 0, sizeof(*view));
+    memset(request, 0, sizeof(*request));
+    view->deadline_ms = mkto_bytes_get64(frame->payload + 8);
+    if (read_view(&reader, view, request, err) != 0) {
+        return -1;
+    }
+    iter->offset = frame->len - reader.left;
+    iter->count++;
+    return 1;
 }

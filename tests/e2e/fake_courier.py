@@ -63,9 +63,8 @@ class View:
     """A page view, as the server passes it on: .call is "view", .path what the visitor asked for."""
     call, authorization, body = "view", b"", None
 
-    def __init__(self, connection, reader):
-        self.connection = connection
-        self.seq, self.deadline = reader.take("QQ")
+    def __init__(self, connection, seq, reader):
+        self.connection, self.seq = connection, seq
         self.fields = read_view(reader)
         self.path = self.fields["uri"].decode()
 
@@ -170,7 +169,7 @@ class FakeCourier:
                     self._count(reader)
                     continue
                 assert kind in (EVENT, VIEW), "frame of type %d" % kind
-                event = Event(stream, reader) if kind == EVENT else View(stream, reader)
+                event = self._views(stream, reader) if kind == VIEW else Event(stream, reader)
                 self._note(self.events, event)
                 self._do(stream, event, self.rule(event))
         except (Broken, OSError):
@@ -180,6 +179,15 @@ class FakeCourier:
         finally:
             self._cut(stream)
             stream.sock.close()
+
+    def _views(self, stream, reader):
+        """Those of one frame, which share a verdict; returns the last."""
+        seq, _ = reader.take("QQ")
+        view = View(stream, seq, reader)
+        while reader.more():
+            self._note(self.events, view)
+            view = View(stream, seq, reader)
+        return view
 
     def _greet(self, stream):
         self._reading.wait()

@@ -111,7 +111,7 @@ VIEW_TEXTS = ("subscription", "email", "remote_addr", "host", "uri", "referer", 
 
 
 def read_view(reader):
-    """The rest of a VIEW frame, behind seq and deadline, as a dict: texts as bytes or None, cookies as a list of them."""
+    """The next view of a VIEW frame as a dict: texts as bytes or None, cookies as a list of them."""
     fields = {"received_ms": reader.take("q"), "request_id": reader.bytes(16).hex().encode()}
     fields["https"], cookies = reader.take("BB")
 
@@ -120,17 +120,16 @@ def read_view(reader):
         return reader.bytes(size - 1) if size else None
     fields.update((name, one()) for name in VIEW_TEXTS)
     fields["cookies"] = [one() for _ in range(cookies)]
-    assert not reader.more()
     return fields
 
 
-def write_view(seq, deadline, cookies=(), https=False, received_ms=None, request_id=b"\x01" * 16, **texts):
-    """The payload of a VIEW frame."""
+def write_view(cookies=(), https=False, received_ms=None, request_id=b"\x01" * 16, **texts):
+    """One view of a VIEW frame."""
     def one(value):
         value = value.encode() if isinstance(value, str) else value
         return struct.pack("<H", 0) if value is None else struct.pack("<H", len(value) + 1) + value
     received = int(time.time() * 1000) if received_ms is None else received_ms
-    return (struct.pack("<QQq", seq, deadline, received) + request_id + struct.pack("<BB", https, len(cookies)) +
+    return (struct.pack("<q", received) + request_id + struct.pack("<BB", https, len(cookies)) +
             b"".join(one(texts.pop(name, None)) for name in VIEW_TEXTS) + b"".join(map(one, cookies)))
 
 

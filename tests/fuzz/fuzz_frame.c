@@ -148,33 +148,46 @@ static int check_counts(const struct mkto_frame *frame, struct mkto_error *err)
 }
 
 /* One that is too long for an event is cut when it is written again. */
-static int check_view(const struct mkto_frame *frame, struct mkto_error *err)
+static void check_view(const struct mkto_frame *frame, size_t from, size_t to,
+                       const struct mkto_view *view, struct mkto_request *request)
 {
     static char body[MKTO_PAGE_BODY_MAX];
-    struct mkto_request request;
-    struct mkto_view view;
+    struct mkto_view_texts texts;
 
-    if (mkto_view_read(frame, &view, &request, err) != 0) {
-        return -1;
-    }
-    HOLDS(check_within(request.uri, frame->payload, frame->len));
-    HOLDS(check_within(view.email, frame->payload, frame->len));
-    HOLDS(request.cookie_count <= MKTO_REQUEST_COOKIES_MAX);
-    const size_t len = mkto_view_write(&view, &request, NULL);
-    if (len == frame->len + MKTO_FRAME_HEADER) {
+    HOLDS(check_within(request->uri, frame->payload, frame->len));
+    HOLDS(check_within(view->email, frame->payload, frame->len));
+    HOLDS(request->cookie_count <= MKTO_REQUEST_COOKIES_MAX);
+    const size_t len = mkto_view_list(view, request, &texts);
+    if (len == to - from) {
         uint8_t *out = malloc(len);
-        HOLDS(out != NULL && mkto_view_write(&view, &request, out) == len);
-        check_same(frame, out, len);
+        HOLDS(out != NULL && mkto_view_put(view, request, &texts, out) == out + len);
+        HOLDS(memcmp(out, frame->payload + from, len) == 0);
         free(out);
     } else {
-        HOLDS(request.uri.len + request.header[MKTO_HEADER_REFERER].len > MKTO_PAGE_BODY_MAX);
+        HOLDS(request->uri.len + request->header[MKTO_HEADER_REFERER].len > MKTO_PAGE_BODY_MAX);
     }
-    request.munchkin_id = MKTO_SLICE_LIT("561-HYG-937");
-    mkto_request_settle(&request);
-    HOLDS(!request.visitor.found || request.visitor.best.token[0] != '\0');
-    mkto_page_visitor(&request, MKTO_SKIP_NONE);
-    HOLDS(mkto_page_body(&request, body, sizeof(body)) <= sizeof(body));
-    return 0;
+    request->munchkin_id = MKTO_SLICE_LIT("561-HYG-937");
+    mkto_request_settle(request);
+    HOLDS(!request->visitor.found || request->visitor.best.token[0] != '\0');
+    mkto_page_visitor(request, MKTO_SKIP_NONE);
+    HOLDS(mkto_page_body(request, body, sizeof(body)) <= sizeof(body));
+}
+
+static int check_views(const struct mkto_frame *frame, struct mkto_error *err)
+{
+    struct mkto_view_iter iter = {0};
+    struct mkto_request request;
+    struct mkto_view view;
+    size_t at = MKTO_VIEW_HEAD - MKTO_FRAME_HEADER;
+    int rc;
+
+    while ((rc = mkto_views_next(frame, &iter, &view, &request, err)) == 1) {
+        HOLDS(iter.count <= MKTO_VIEWS_MAX && iter.offset > at && iter.offset <= frame->len);
+        check_view(frame, at, iter.offset, &view, &request);
+        at = iter.offset;
+    }
+    HOLDS(rc < 0 || (iter.count > 0 && at == frame->len));
+    return rc;
 }
 
 #define READ_AND_WRITE(type, read, write)                                                          \
@@ -199,7 +212,7 @@ static int check_frame(const struct mkto_frame *frame, struct mkto_error *err)
     case MKTO_FRAME_ASK: READ_AND_WRITE(mkto_ask, mkto_ask_read, mkto_ask_write);
     case MKTO_FRAME_TELL: READ_AND_WRITE(mkto_tell, mkto_tell_read, mkto_tell_write);
     case MKTO_FRAME_COUNTS: return check_counts(frame, err);
-    case MKTO_FRAME_VIEW: return check_view(frame, err);
+    case MKTO_FRAME_VIEW: return check_views(frame, err);
     }
     return 0;
 }

@@ -98,6 +98,7 @@ static size_t serve(int fd, const uint8_t *data, size_t len)
     struct mkto_error err = MKTO_ERROR_INIT;
     struct mkto_frame frame;
     size_t count = 0;
+    size_t shared = 0; /* views that share a verdict with another */
     size_t used = 0;
     long size;
 
@@ -107,6 +108,7 @@ static size_t serve(int fd, const uint8_t *data, size_t len)
         struct mkto_envelope envelope;
         struct mkto_request request;
         struct mkto_view view;
+        struct mkto_view_iter iter = {0};
         used += (size_t)size;
         if (frame.type == MKTO_FRAME_HELLO) {
             welcome(fd);
@@ -116,12 +118,14 @@ static size_t serve(int fd, const uint8_t *data, size_t len)
                                         &envelope, &err) == 0) {
             verdicts[count++] =
                 (struct mkto_verdict_frame){.seq = event.seq, .body = envelope.body};
-        } else if (frame.type == MKTO_FRAME_VIEW &&
-                   mkto_view_read(&frame, &view, &request, &err) == 0) {
-            verdicts[count++] = (struct mkto_verdict_frame){.seq = view.seq};
+        } else if (frame.type == MKTO_FRAME_VIEW) {
+            while (mkto_views_next(&frame, &iter, &view, &request, &err) == 1) {
+                shared += iter.count > 1 ? 1 : 0;
+            }
+            verdicts[count++] = (struct mkto_verdict_frame){.seq = iter.seq};
         }
     }
-    atomic_fetch_add(&served, (int)count);
+    atomic_fetch_add(&served, (int)(count + shared));
     answer(fd, verdicts, count);
     return used;
 }

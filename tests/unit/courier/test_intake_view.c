@@ -36,24 +36,37 @@ static struct mkto_request person(void)
 
 static struct mkto_view view_of(struct bench *bench)
 {
-    return (struct mkto_view){.seq = ++bench->seq,
-                              .deadline_ms = test_mono + 5000,
+    return (struct mkto_view){.deadline_ms = test_mono + 5000,
                               .received_ms = test_wall - 1,
-                              .id = {(uint8_t)bench->seq, 0xab},
+                              .id = {(uint8_t)++bench->seq, 0xab},
                               .subscription = MKTO_SLICE_LIT("slow")};
+}
+
+/* One frame with these, and its one verdict. */
+static void shown_together(struct bench *bench, const struct mkto_view *view,
+                           const struct mkto_request *requests, size_t count,
+                           enum mkto_answer answer)
+{
+    static uint8_t out[65536];
+    uint8_t *at = out + MKTO_VIEW_HEAD;
+    struct mkto_view it = *view;
+    const uint64_t seq = 1000 + bench->seq;
+    for (size_t i = 0; i < count; i++) {
+        struct mkto_view_texts texts;
+        assert_true(mkto_view_list(&it, &requests[i], &texts) > 0);
+        at = mkto_view_put(&it, &requests[i], &texts, at);
+        it.id[2]++;
+    }
+    mkto_view_head(seq, view->deadline_ms, (size_t)(at - out), out);
+    send_bytes(bench, bench->client, out, (size_t)(at - out));
+    turn(bench);
+    expect_verdict(bench, seq, answer, NULL);
 }
 
 static void shown(struct bench *bench, const struct mkto_view *view,
                   const struct mkto_request *request, enum mkto_answer answer)
 {
-    const size_t size = mkto_view_write(view, request, NULL);
-    uint8_t *out = malloc(size);
-    assert_true(size > 0 && out != NULL);
-    mkto_view_write(view, request, out);
-    send_bytes(bench, bench->client, out, size);
-    free(out);
-    turn(bench);
-    expect_verdict(bench, view->seq, answer, NULL);
+    shown_together(bench, view, request, 1, answer);
 }
 
 static void becomes_an_event(void **state)
@@ -145,6 +158,25 @@ static void the_rate_counts_persons(void **state)
     kept_out(bench, &request, "rate");
 }
 
+static void views_of_one_frame(void **state)
+{
+    struct bench *bench = *state;
+    struct mkto_request requests[] = {person(), person(), person(), person()};
+    const struct mkto_view view = view_of(bench);
+    start_client(bench);
+    requests[1].header[MKTO_HEADER_USER_AGENT] = MKTO_SLICE_LIT("curl/8.0");
+    requests[3].cookie_count = 0;
+    shown_together(bench, &view, requests, 4, MKTO_ANSWER_FILTERED); /* the last one's */
+    assert_int_equal(counted(bench, NULL, "accepted"), 2);
+    assert_int_equal(counted(bench, "filtered_by", "bot"), 1);
+    assert_int_equal(counted(bench, "filtered_by", "no_visitor"), 1);
+    assert_int_equal(counted(bench, "answers", "stored"), 2);
+    assert_int_equal(counted(bench, "answers", "filtered"), 2);
+    test_mono += 2000; /* the rate */
+    shown_together(bench, &view, requests, 3, MKTO_ANSWER_STORED);
+    assert_int_equal(counted(bench, NULL, "duplicates"), 2);
+}
+
 static void too_late_and_unknown(void **state)
 {
     struct bench *bench = *state;
@@ -175,6 +207,7 @@ int main(void)
         WITH_RULES(becomes_an_event),       WITH_RULES(needs_no_key),
         WITH_RULES(kept_out_by_its_reason), WITH_RULES(the_rate_counts_persons),
         WITH_RULES(too_late_and_unknown),   WITH_RULES(a_malformed_one_ends_the_connection),
+        WITH_RULES(views_of_one_frame),
     };
     apr_initialize();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* Fire and forget, and the numbers of what was kept away. */
 #include "client_driver.h"
 
+#include "mkto_queue.h"
+
 /* Takes all output; adds up its COUNTS frames, and returns how many there were. EVENT frames are
  * counted in *events. */
 static size_t take_counts(struct mkto_client *client, struct mkto_counts_frame *sum, size_t *events)
@@ -58,34 +60,125 @@ static enum mkto_answer show(struct mkto_client *client, size_t path, uint64_t d
     return mkto_client_view(client, &view, &request, T0);
 }
 
-static void page_views(void **state)
+static uint32_t not_stored; /* that take_views has met */
+
+/* Takes one VIEW frame off the front of data, and what numbers stand before it; returns how many
+ * views it has, and how long the path of each is. */
+static size_t take_views(const uint8_t **data, size_t *len, uint64_t seq, uint64_t deadline,
+                         size_t paths[MKTO_VIEWS_MAX])
 {
-    (void)state;
-    struct mkto_client *client = create(60000, 4);
-    struct mkto_counts_frame sum = {{0}};
+    struct mkto_view_iter iter = {0};
     struct mkto_request request;
     struct mkto_frame frame;
     struct mkto_view view;
+    long size = mkto_frame_next(*data, *len, &frame, NULL);
+    if (size > 0 && frame.type == MKTO_FRAME_COUNTS) {
+        struct mkto_counts_frame counts;
+        assert_int_equal(mkto_counts_frame_read(&frame, &counts, NULL), 0);
+        not_stored += counts.of[MKTO_SKIP_NOT_STORED];
+        *data += size;
+        *len -= (size_t)size;
+        size = mkto_frame_next(*data, *len, &frame, NULL);
+    }
+    assert_true(size > 0);
+    while (mkto_views_next(&frame, &iter, &view, &request, NULL) == 1) {
+        assert_int_equal(view.deadline_ms, deadline);
+        paths[iter.count - 1] = request.uri.len;
+    }
+    assert_int_equal(iter.seq, seq);
+    *data += size;
+    *len -= (size_t)size;
+    return iter.count;
+}
+
+static void page_views(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(60000, 8);
+    struct mkto_counts_frame sum = {{0}};
+    size_t paths[MKTO_VIEWS_MAX];
     size_t len, events;
+    not_stored = 0;
     make_ready(client, T0);
     assert_int_equal(show(client, 5, 2000), MKTO_ANSWER_STORED);
+    assert_int_equal(show(client, 6, 2001), MKTO_ANSWER_STORED);
+    assert_int_equal(mkto_client_background(client), 2);
     const uint8_t *data = take(client, SIZE_MAX, &len);
-    assert_int_equal(mkto_frame_next(data, len, &frame, NULL), len);
-    assert_int_equal(mkto_view_read(&frame, &view, &request, NULL), 0);
-    assert_int_equal(view.seq, 1);
-    assert_int_equal(request.uri.len, 5);
-    assert_int_equal(mkto_client_background(client), 1);
+    assert_int_equal(take_views(&data, &len, 1, 2000, paths), 2);
+    assert_int_equal(paths[0], 5);
+    assert_int_equal(paths[1], 6);
+    assert_int_equal(len, 0);
     assert_int_equal(show(client, 5, T0), MKTO_ANSWER_AWAY);
     assert_int_equal(show(client, MKTO_VIEW_TEXT_MAX + 1, 2000), MKTO_ANSWER_TOO_LARGE);
     assert_int_equal(show(client, MKTO_VIEW_TEXT_MAX, 2000), MKTO_ANSWER_STORED);
-    assert_int_equal(show(client, 5, 2000), MKTO_ANSWER_BUSY);
+    assert_int_equal(show(client, 7, 2000), MKTO_ANSWER_STORED);
+    assert_int_equal(show(client, 8, 2000), MKTO_ANSWER_BUSY); /* half of eight wait */
+    data = take(client, SIZE_MAX, &len);                       /* the long one fills a frame */
+    assert_int_equal(take_views(&data, &len, 2, 2000, paths), 1);
+    assert_int_equal(take_views(&data, &len, 3, 2000, paths), 1);
     assert_int_equal(verdict(client, 1, MKTO_ANSWER_FILTERED, T0), 0);
-    assert_int_equal(mkto_client_background(client), 1);
+    assert_int_equal(mkto_client_background(client), 2);
     assert_int_equal(got_count, 0);
+    mkto_client_tick(client, 2000);
+    assert_int_equal(mkto_client_background(client), 0);
     take_counts(client, &sum, &events);
-    mkto_client_tick(client, T0 + MKTO_CLIENT_COUNTS_EVERY);
+    mkto_client_tick(client, 2000 + MKTO_CLIENT_COUNTS_EVERY);
     take_counts(client, &sum, &events);
-    assert_int_equal(sum.of[MKTO_SKIP_NOT_STORED], 4); /* and the one that was in time no longer */
+    assert_int_equal(not_stored + sum.of[MKTO_SKIP_NOT_STORED],
+                     5); /* three refused, and two of the frames */
+    mkto_client_destroy(client);
+}
+
+static void frames_that_views_share(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(0, 0);
+    size_t paths[MKTO_VIEWS_MAX];
+    size_t len;
+    make_ready(client, T0);
+    for (size_t i = 0; i <= MKTO_VIEWS_MAX; i++) {
+        assert_int_equal(show(client, 1, 5000), MKTO_ANSWER_STORED);
+    }
+    show(client, 2, 5000 + MKTO_QUEUE_SHARE_TIME);
+    show(client, 3, 5000 + MKTO_QUEUE_SHARE_TIME + 1); /* would lose too much of its time */
+    show(client, 4, 5000);                             /* its own deadline is earlier */
+    const uint8_t *data = take(client, SIZE_MAX, &len);
+    size_t views = 0;
+    uint64_t seq = 1;
+    while (views < MKTO_VIEWS_MAX) { /* by room, and never more than MKTO_VIEWS_MAX */
+        views += take_views(&data, &len, seq++, 5000, paths);
+    }
+    assert_true(seq > 2);
+    assert_int_equal(views, MKTO_VIEWS_MAX + 2);
+    assert_int_equal(take_views(&data, &len, seq++, 6001, paths), 1);
+    assert_int_equal(take_views(&data, &len, seq++, 5000, paths), 1);
+    assert_int_equal(len, 0);
+    show(client, 5, 5000); /* what is out is closed, even when no verdict has come */
+    data = take(client, SIZE_MAX, &len);
+    assert_int_equal(take_views(&data, &len, seq, 5000, paths), 1);
+    assert_int_equal(mkto_client_background(client), MKTO_VIEWS_MAX + 5);
+    mkto_client_closed(client, 0, T0); /* and all of it goes out again */
+    make_ready(client, T0 + MKTO_CLIENT_BACKOFF_MIN);
+    data = take(client, SIZE_MAX, &len);
+    assert_true(take_views(&data, &len, 1, 5000, paths) > 100);
+    mkto_client_destroy(client);
+}
+
+/* One that nothing has been sent of takes no more when it has expired. */
+static void an_open_frame_expires(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(0, 0);
+    size_t paths[MKTO_VIEWS_MAX];
+    size_t len;
+    show(client, 1, 2000);
+    mkto_client_tick(client, 2000);
+    assert_int_equal(mkto_client_background(client), 0);
+    show(client, 2, 2001);
+    make_ready(client, T0);
+    const uint8_t *data = take(client, SIZE_MAX, &len);
+    assert_int_equal(take_views(&data, &len, 2, 2001, paths), 1);
+    assert_int_equal(paths[0], 2);
     mkto_client_destroy(client);
 }
 
@@ -330,6 +423,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stored_and_forgotten),
         cmocka_unit_test(page_views),
+        cmocka_unit_test(frames_that_views_share),
+        cmocka_unit_test(an_open_frame_expires),
         cmocka_unit_test(deadline_trips_nothing),
         cmocka_unit_test(silence_ends_a_connection),
         cmocka_unit_test(refused_is_counted),

@@ -47,7 +47,8 @@ static uint8_t *sample(int kind, size_t *len)
     const struct mkto_ask ask = {MKTO_SLICE_LIT("status"), MKTO_SLICE_LIT("{}")};
     const struct mkto_tell tell = {true, MKTO_SLICE_LIT("{\"events\":0}")};
     const struct mkto_counts_frame counts = {{[MKTO_SKIP_BOT] = 7, [MKTO_SKIP_ORIGIN] = 1}};
-    const struct mkto_view view = {.seq = 9, .deadline_ms = 5000, .received_ms = 1};
+    const struct mkto_view view = {.received_ms = 1};
+    struct mkto_view_texts texts;
     const struct mkto_request shown = {.uri = MKTO_SLICE_LIT("/a"), .host = MKTO_SLICE_LIT("h")};
     uint8_t *out = NULL;
     switch (kind) {
@@ -71,7 +72,11 @@ static uint8_t *sample(int kind, size_t *len)
         WRITE(*len, mkto_counts_frame_write(&counts, NULL), mkto_counts_frame_write(&counts, out));
         break;
     case 9:
-        WRITE(*len, mkto_view_write(&view, &shown, NULL), mkto_view_write(&view, &shown, out));
+        *len = MKTO_VIEW_HEAD + mkto_view_list(&view, &shown, &texts);
+        out = malloc(*len);
+        assert_non_null(out);
+        mkto_view_head(9, 5000, *len, out);
+        mkto_view_put(&view, &shown, &texts, out + MKTO_VIEW_HEAD);
         break;
     default: WRITE(*len, mkto_tell_write(&tell, NULL), mkto_tell_write(&tell, out)); break;
     }
@@ -93,6 +98,7 @@ static int read_any(const struct mkto_frame *frame, struct mkto_error *err)
         struct mkto_view view;
     } any;
     struct mkto_request request;
+    struct mkto_view_iter views = {0};
     struct mkto_verdict_iter iter = {0, 0};
     struct mkto_verdict_frame verdict;
     int rc;
@@ -105,7 +111,10 @@ static int read_any(const struct mkto_frame *frame, struct mkto_error *err)
     case MKTO_FRAME_ASK: return mkto_ask_read(frame, &any.ask, err);
     case MKTO_FRAME_TELL: return mkto_tell_read(frame, &any.tell, err);
     case MKTO_FRAME_COUNTS: return mkto_counts_frame_read(frame, &any.counts, err);
-    case MKTO_FRAME_VIEW: return mkto_view_read(frame, &any.view, &request, err);
+    case MKTO_FRAME_VIEW:
+        while ((rc = mkto_views_next(frame, &views, &any.view, &request, err)) == 1) {
+        }
+        return rc;
     case MKTO_FRAME_VERDICTS: break;
     }
     while ((rc = mkto_verdicts_next(frame, &iter, &verdict, err)) == 1) {

@@ -3,7 +3,8 @@
 #include "mkto_page.h"
 #include "mkto_view.h"
 
-#define FIXED (8 + 8 + 8 + MKTO_VIEW_ID + 2)
+#define HEAD (MKTO_VIEW_HEAD - MKTO_FRAME_HEADER)
+#define FIXED (8 + MKTO_VIEW_ID + 2)
 #define TEXTS 12 /* without cookies */
 
 static struct mkto_request whole_request(void)
@@ -27,33 +28,45 @@ static struct mkto_request whole_request(void)
 }
 
 static const struct mkto_view whole_view = {
-    .seq = 0x0102030405060708,
-    .deadline_ms = 2000,
     .received_ms = 1700000000123,
     .id = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0xff},
     .subscription = {"b", 1},
     .email = {"", 0},
 };
 
-/* Writes it into memory of just its size. */
+#define SEQ UINT64_C(0x0102030405060708)
+
+/* A frame with it, in memory of just its size. */
 static uint8_t *written(const struct mkto_view *view, const struct mkto_request *request,
                         size_t *len)
 {
-    *len = mkto_view_write(view, request, NULL);
+    struct mkto_view_texts texts;
+    *len = mkto_view_list(view, request, &texts);
     assert_true(*len > 0);
+    *len += MKTO_VIEW_HEAD;
     uint8_t *out = malloc(*len);
     assert_non_null(out);
-    assert_int_equal(mkto_view_write(view, request, out), *len);
+    mkto_view_head(SEQ, 2000, *len, out);
+    assert_ptr_equal(mkto_view_put(view, request, &texts, out + MKTO_VIEW_HEAD), out + *len);
     return out;
 }
 
+/* The one view of a frame. */
 static int reread(const uint8_t *data, size_t len, struct mkto_view *view,
                   struct mkto_request *request, struct mkto_error *err)
 {
+    struct mkto_view_iter iter = {0};
+    struct mkto_view none;
+    struct mkto_request nobody;
     struct mkto_frame frame;
     assert_int_equal(mkto_frame_next(data, len, &frame, err), len);
     assert_int_equal(frame.type, MKTO_FRAME_VIEW);
-    return mkto_view_read(&frame, view, request, err);
+    const int rc = mkto_views_next(&frame, &iter, view, request, err);
+    if (rc == 1) {
+        assert_int_equal(iter.seq, SEQ);
+        assert_int_equal(mkto_views_next(&frame, &iter, &none, &nobody, err), 0);
+    }
+    return rc;
 }
 
 static void same(struct mkto_slice a, struct mkto_slice b)
@@ -70,8 +83,7 @@ static void there_and_back(void **state)
     struct mkto_view view;
     size_t len;
     uint8_t *data = written(&whole_view, &request, &len);
-    assert_int_equal(reread(data, len, &view, &back, &err), 0);
-    assert_int_equal(view.seq, whole_view.seq);
+    assert_int_equal(reread(data, len, &view, &back, &err), 1);
     assert_int_equal(view.deadline_ms, 2000);
     assert_int_equal(view.received_ms, 1700000000123);
     assert_memory_equal(view.id, whole_view.id, MKTO_VIEW_ID);
@@ -96,13 +108,13 @@ static void nothing_but_what_must_be(void **state)
     (void)state;
     struct mkto_error err = MKTO_ERROR_INIT;
     const struct mkto_request request = {.https = false};
-    const struct mkto_view empty = {.seq = 1};
+    const struct mkto_view empty = {.received_ms = 0};
     struct mkto_request back;
     struct mkto_view view;
     size_t len;
     uint8_t *data = written(&empty, &request, &len);
-    assert_int_equal(len, MKTO_FRAME_HEADER + FIXED + 2 * TEXTS);
-    assert_int_equal(reread(data, len, &view, &back, &err), 0);
+    assert_int_equal(len, MKTO_VIEW_HEAD + FIXED + 2 * TEXTS);
+    assert_int_equal(reread(data, len, &view, &back, &err), 1);
     assert_false(back.https);
     assert_null(view.email.data);
     assert_null(back.uri.data);
@@ -116,25 +128,26 @@ static void longest_texts(void **state)
     static char text[MKTO_VIEW_TEXT_MAX + 1];
     struct mkto_error err = MKTO_ERROR_INIT;
     struct mkto_request request = whole_request(), back;
+    struct mkto_view_texts texts;
     struct mkto_view view;
     size_t len;
     memset(text, 'a', sizeof(text));
     request.header[MKTO_HEADER_USER_AGENT] = (struct mkto_slice){text, MKTO_VIEW_TEXT_MAX};
     request.header[MKTO_HEADER_DNT] = (struct mkto_slice){text, MKTO_VIEW_TEXT_MAX + 1};
     uint8_t *data = written(&whole_view, &request, &len);
-    assert_int_equal(reread(data, len, &view, &back, &err), 0);
+    assert_int_equal(reread(data, len, &view, &back, &err), 1);
     assert_int_equal(back.header[MKTO_HEADER_USER_AGENT].len, MKTO_VIEW_TEXT_MAX);
     assert_int_equal(back.header[MKTO_HEADER_DNT].len, MKTO_VIEW_TEXT_MAX);
     free(data);
     /* an address loses what its event would lose */
     request.uri = (struct mkto_slice){text, MKTO_PAGE_BODY_MAX};
     data = written(&whole_view, &request, &len);
-    assert_int_equal(reread(data, len, &view, &back, &err), 0);
+    assert_int_equal(reread(data, len, &view, &back, &err), 1);
     assert_int_equal(back.uri.len, MKTO_PAGE_BODY_MAX);
     assert_int_equal(back.header[MKTO_HEADER_REFERER].len, 0);
     free(data);
     request.uri.len++;
-    assert_int_equal(mkto_view_write(&whole_view, &request, NULL), 0);
+    assert_int_equal(mkto_view_list(&whole_view, &request, &texts), 0);
 }
 
 static void refused(const uint8_t *payload, size_t len, const char *text)
@@ -143,7 +156,11 @@ static void refused(const uint8_t *payload, size_t len, const char *text)
     struct mkto_error err = MKTO_ERROR_INIT;
     struct mkto_request request;
     struct mkto_view view;
-    assert_int_equal(mkto_view_read(&frame, &view, &request, &err), -1);
+    struct mkto_view_iter iter = {0};
+    int rc;
+    while ((rc = mkto_views_next(&frame, &iter, &view, &request, &err)) == 1) {
+    }
+    assert_int_equal(rc, -1);
     assert_true(err.text[0] != '\0');
     if (text != NULL) {
         assert_string_equal(err.text, text);
@@ -165,13 +182,14 @@ static void malformed(void **state)
         refused(copy, cut, NULL);
         free(copy);
     }
+    payload += HEAD;
     payload[FIXED - 2] = 2;
-    refused(payload, len, "VIEW frame with https 2 and 2 cookies");
+    refused(payload - HEAD, len, "VIEW frame with https 2 and 2 cookies");
     payload[FIXED - 2] = 0;
     payload[FIXED - 1] = MKTO_REQUEST_COOKIES_MAX + 1;
-    refused(payload, len, "VIEW frame with https 0 and 9 cookies");
+    refused(payload - HEAD, len, "VIEW frame with https 0 and 9 cookies");
     payload[FIXED - 1] = 1;
-    refused(payload, len, "VIEW frame with 2 bytes left over");
+    refused(payload - HEAD, len, "VIEW frame: a view is cut off"); /* the second cookie */
     free(data);
 }
 
@@ -182,26 +200,82 @@ static void another_type(void **state)
     struct mkto_error err = MKTO_ERROR_INIT;
     struct mkto_request request;
     struct mkto_view view;
-    assert_int_equal(mkto_view_read(&frame, &view, &request, &err), -1);
+    struct mkto_view_iter iter = {0};
+    assert_int_equal(mkto_views_next(&frame, &iter, &view, &request, &err), -1);
     assert_string_equal(err.text, "no VIEW frame: type 4, 0 bytes");
 }
 
 static void a_text_over_its_length(void **state)
 {
     (void)state;
-    const size_t len = FIXED + 2 * TEXTS + MKTO_VIEW_TEXT_MAX + 1;
+    const size_t len = HEAD + FIXED + 2 * TEXTS + MKTO_VIEW_TEXT_MAX + 1;
     struct mkto_error err = MKTO_ERROR_INIT;
+    struct mkto_view_iter iter = {0};
     struct mkto_request back;
     struct mkto_view view;
     uint8_t *payload = calloc(1, len);
     assert_non_null(payload);
-    payload[FIXED] = (MKTO_VIEW_TEXT_MAX + 2) & 0xff;
-    payload[FIXED + 1] = (MKTO_VIEW_TEXT_MAX + 2) >> 8;
+    uint8_t *text = payload + HEAD + FIXED;
+    text[0] = (MKTO_VIEW_TEXT_MAX + 2) & 0xff;
+    text[1] = (MKTO_VIEW_TEXT_MAX + 2) >> 8;
     refused(payload, len, "VIEW frame: text 0 is cut off, or over 16384 bytes");
-    payload[FIXED]--;
+    text[0]--;
     const struct mkto_frame frame = {MKTO_FRAME_VIEW, payload, len - 1};
-    assert_int_equal(mkto_view_read(&frame, &view, &back, &err), 0);
+    assert_int_equal(mkto_views_next(&frame, &iter, &view, &back, &err), 1);
     assert_int_equal(view.subscription.len, MKTO_VIEW_TEXT_MAX);
+    free(payload);
+}
+
+static void several_views(void **state)
+{
+    (void)state;
+    const struct mkto_request request = whole_request();
+    const struct mkto_request other = {.uri = MKTO_SLICE_LIT("/other")};
+    struct mkto_error err = MKTO_ERROR_INIT;
+    struct mkto_view_texts texts;
+    struct mkto_view_iter iter = {0};
+    struct mkto_request back;
+    struct mkto_view view;
+    uint8_t out[4096];
+    uint8_t *at = out + MKTO_VIEW_HEAD;
+    mkto_view_list(&whole_view, &request, &texts);
+    at = mkto_view_put(&whole_view, &request, &texts, at);
+    mkto_view_list(&whole_view, &other, &texts);
+    at = mkto_view_put(&whole_view, &other, &texts, at);
+    const struct mkto_frame frame = {MKTO_FRAME_VIEW, out + MKTO_FRAME_HEADER,
+                                     (size_t)(at - out - MKTO_FRAME_HEADER)};
+    mkto_view_head(SEQ, 2000, (size_t)(at - out), out);
+    assert_int_equal(mkto_views_next(&frame, &iter, &view, &back, &err), 1);
+    assert_slice(back.uri, "/a?b=c");
+    assert_int_equal(mkto_views_next(&frame, &iter, &view, &back, &err), 1);
+    assert_slice(back.uri, "/other");
+    assert_null(back.host.data);
+    assert_int_equal(view.deadline_ms, 2000);
+    assert_int_equal(mkto_views_next(&frame, &iter, &view, &back, &err), 0);
+}
+
+static void as_many_as_may_be(void **state)
+{
+    (void)state;
+    const size_t one = FIXED + 2 * TEXTS;
+    struct mkto_error err = MKTO_ERROR_INIT;
+    struct mkto_view_iter iter = {0};
+    struct mkto_request back;
+    struct mkto_view view;
+    uint8_t *payload = calloc(1, HEAD + (MKTO_VIEWS_MAX + 1) * one);
+    assert_non_null(payload);
+    struct mkto_frame frame = {MKTO_FRAME_VIEW, payload, HEAD + MKTO_VIEWS_MAX * one};
+    while (mkto_views_next(&frame, &iter, &view, &back, &err) == 1) {
+    }
+    assert_int_equal(iter.count, MKTO_VIEWS_MAX);
+    assert_int_equal(iter.offset, frame.len);
+    frame.len += one;
+    memset(&iter, 0, sizeof(iter));
+    while (iter.count < MKTO_VIEWS_MAX) {
+        assert_int_equal(mkto_views_next(&frame, &iter, &view, &back, &err), 1);
+    }
+    assert_int_equal(mkto_views_next(&frame, &iter, &view, &back, &err), -1);
+    assert_string_equal(err.text, "VIEW frame with more than 256");
     free(payload);
 }
 
@@ -211,6 +285,7 @@ int main(void)
         cmocka_unit_test(there_and_back),         cmocka_unit_test(nothing_but_what_must_be),
         cmocka_unit_test(longest_texts),          cmocka_unit_test(malformed),
         cmocka_unit_test(a_text_over_its_length), cmocka_unit_test(another_type),
+        cmocka_unit_test(several_views),          cmocka_unit_test(as_many_as_may_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
