@@ -293,25 +293,12 @@ struct mkto_slice mkto_cookie_token_domain(struct mkto_slice token)
     return rest;
 }
 
-/* The last `count` labels of a host; all of it when there are fewer. */
-static struct mkto_slice last_labels(struct mkto_slice host, unsigned count)
-{
-    size_t at = host.len;
-    while (at > 0) {
-        if (host.data[at - 1] == '.' && --count == 0) {
-            break;
-        }
-        at--;
-    }
-    return (struct mkto_slice){host.data + at, host.len - at};
-}
-
 struct mkto_slice mkto_cookie_domain(struct mkto_slice host)
 {
     host = mkto_host_name(host);
     if (host.len == 0 || mkto_host_is_address(host)) {
         return host;
     }
-    const struct mkto_slice two = last_labels(host, 2);
-    return mkto_host_is_shared(two) ? last_labels(host, 3) : two;
+    const struct mkto_slice site = mkto_host_site(host);
+    return site.len > 0 ? site : host;
 }

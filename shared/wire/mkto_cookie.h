@@ -70,9 +70,9 @@ size_t mkto_cookie_format(const char *munchkin_id, const char *token, char *out,
 struct mkto_slice mkto_cookie_token_domain(struct mkto_slice token);
 
 /*
- * The cookie domain that Munchkin 164 with domainSelectorV2 picks for a host (contract A1, "DOMAIN
- * selection", column V2, with its com.au defect mended: a two-letter last label behind com, co,
- * net, org, gov, edu or ac keeps three labels). Points into host; a port is left out.
+ * The cookie domain for a host: what Munchkin 164 with domainSelectorV2 picks (contract A1, "DOMAIN
+ * selection", column V2), but that browsers refuse none: Munchkin counts labels, which gives com.au;
+ * here the Public Suffix List says (mkto_host_site). Points into host; a port is left out.
  */
 struct mkto_slice mkto_cookie_domain(struct mkto_slice host);
 

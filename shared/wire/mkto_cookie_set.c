@@ -156,12 +156,6 @@ enum mkto_cookie_step mkto_cookie_may_set(const struct mkto_request *request,
 
 /* Which cookie. */
 
-static bool is_usable(struct mkto_slice domain, struct mkto_slice host)
-{
-    return mkto_host_covers(domain, host) && !mkto_host_is_shared(domain) &&
-           memchr(domain.data, '.', domain.len) != NULL;
-}
-
 /* For a cookie with this token ("" for none), absent when it is for this very host only. */
 static struct mkto_slice pick_domain(const struct mkto_request *request,
                                      const struct mkto_cookie_rule *rule, const char *token)
@@ -171,14 +165,14 @@ static struct mkto_slice pick_domain(const struct mkto_request *request,
     if (mkto_host_is_address(host) || !mkto_host_is_clean(request->host)) {
         return MKTO_SLICE_NONE;
     }
-    if (is_usable(own, host)) {
+    if (mkto_host_may_set(host, own)) {
         return own;
     }
-    if (is_usable(rule->domain, host)) {
+    if (mkto_host_may_set(host, rule->domain)) {
         return rule->domain;
     }
     const struct mkto_slice picked = mkto_cookie_domain(host);
-    return is_usable(picked, host) ? picked : MKTO_SLICE_NONE;
+    return mkto_host_may_set(host, picked) ? picked : MKTO_SLICE_NONE;
 }
 
 static bool make_token(const struct mkto_request *request, const struct mkto_cookie_rule *rule,

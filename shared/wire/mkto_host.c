@@ -1,5 +1,6 @@
 #include "mkto_host.h"
 
+#include <libpsl.h>
 #include <strings.h>
 
 #define PORT_MAX 65535
@@ -70,19 +71,39 @@ bool mkto_host_is_address(struct mkto_slice name)
     return labels == 4;
 }
 
-bool mkto_host_is_shared(struct mkto_slice domain)
+/* libpsl wants a string in lower case. false: too long to be a name. */
+static bool lower(struct mkto_slice name, char out[MKTO_HOST_MAX + 1])
 {
-    static const char *const shared[] = {"com", "co", "net", "org", "gov", "edu", "ac"};
-    const struct mkto_slice second = mkto_slice_cut(&domain, '.');
-    if (domain.len != 2) {
+    if (name.len > MKTO_HOST_MAX) {
         return false;
     }
-    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
-        if (mkto_slice_is_fold(second, shared[i])) {
-            return true;
-        }
+    *mkto_slice_lower(name, out) = '\0';
+    return true;
+}
+
+bool mkto_host_is_shared(struct mkto_slice domain)
+{
+    char text[MKTO_HOST_MAX + 1];
+    return lower(domain, text) && psl_is_public_suffix(psl_builtin(), text) != 0;
+}
+
+bool mkto_host_may_set(struct mkto_slice host, struct mkto_slice domain)
+{
+    char from[MKTO_HOST_MAX + 1], text[MKTO_HOST_MAX + 1];
+    return mkto_host_covers(domain, host) && memchr(domain.data, '.', domain.len) != NULL &&
+           lower(host, from) && lower(domain, text) && !mkto_host_is_shared(domain) &&
+           psl_is_cookie_domain_acceptable(psl_builtin(), from, text) != 0;
+}
+
+struct mkto_slice mkto_host_site(struct mkto_slice name)
+{
+    char text[MKTO_HOST_MAX + 1];
+    const char *site = lower(name, text) ? psl_registrable_domain(psl_builtin(), text) : NULL;
+    if (site == NULL) {
+        return MKTO_SLICE_NONE;
     }
-    return false;
+    const size_t before = (size_t)(site - text);
+    return (struct mkto_slice){name.data + before, name.len - before};
 }
 
 bool mkto_host_covers(struct mkto_slice domain, struct mkto_slice name)

@@ -20,8 +20,18 @@ struct mkto_slice mkto_host_port(struct mkto_slice host);
 /* An IPv4 address, or anything in brackets: it has no domains. */
 bool mkto_host_is_address(struct mkto_slice name);
 
-/* "co.uk", "com.au": a second level that is nobody's own. */
+/*
+ * What follows asks the Public Suffix List, as browsers do, in the state that libpsl was built
+ * with.
+ *
+ * "uk", "co.uk", "github.io": a domain below which names are given to anybody.
+ */
 bool mkto_host_is_shared(struct mkto_slice domain);
+/* Whether a browser takes a cookie of that domain from that host; neither has a port. */
+bool mkto_host_may_set(struct mkto_slice host, struct mkto_slice domain);
+/* "www.example.co.uk" -> "example.co.uk": the widest domain that is one owner's. Absent when there
+ * is none, as in "localhost". */
+struct mkto_slice mkto_host_site(struct mkto_slice name);
 
 /* Whether domain is the host itself or a suffix of it that begins behind a dot. No port. */
 bool mkto_host_covers(struct mkto_slice domain, struct mkto_slice name);

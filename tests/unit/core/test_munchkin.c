@@ -494,7 +494,7 @@ static void link_limit(void **state)
         struct mkto_visit visit = page("/pricing", "");
         visit.api = api == 1;
         visit.href = "";
-        size_t room = (MKTO_MUNCHKIN_URL_MAX - strlen(url_of(&visit, state))) / (api + 1);
+        size_t room = (MKTO_MUNCHKIN_URL_MAX - strlen(url_of(&visit, state))) / (size_t)(api + 1);
         for (size_t over = 0; over < 4; over++) {
             visit.href = letters(room + over, state);
             const char *url = url_of(&visit, state);

@@ -99,14 +99,42 @@ static void addresses(void **state)
 static void shared_levels(void **state)
 {
     (void)state;
-    static const char *const shared[] = {"co.uk",  "com.au", "net.nz", "org.uk",
-                                         "gov.uk", "EDU.au", "ac.jp"};
-    static const char *const own[] = {"example.com", "co.com", "a.co.uk", "uk", "", "co.", "x.uk"};
+    static const char *const shared[] = {"co.uk", "com.au", "EDU.au",    "or.jp",
+                                         "gv.at", "uk",     "github.io", "azurewebsites.net"};
+    static const char *const own[] = {"example.com", "com.com", "a.co.uk", "x.uk", "me.github.io"};
     for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
         assert_true(mkto_host_is_shared(mkto_slice_str(shared[i])));
     }
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
         assert_false(mkto_host_is_shared(mkto_slice_str(own[i])));
+    }
+}
+
+static void cookie_domains(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *domain;
+        bool taken;
+    } rows[] = {
+        {"www.example.com", "example.com", true},
+        {"www.example.com", "www.example.com", true},
+        {"example.com", "www.example.com", false},
+        {"www.example.com", "com", false},
+        {"www.example.com", "xample.com", false},
+        {"WWW.Example.COM", "exAMPLE.com", true},
+        {"a.example.or.jp", "or.jp", false},
+        {"a.example.or.jp", "example.or.jp", true},
+        {"my.github.io", "github.io", false},
+        {"my.github.io", "my.github.io", true},
+        {"b.a.kawasaki.jp", "kawasaki.jp", false},
+        {"localhost", "localhost", false},
+        {"", "", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(
+            mkto_host_may_set(mkto_slice_str(rows[i].host), mkto_slice_str(rows[i].domain)),
+            rows[i].taken);
     }
 }
 
@@ -155,9 +183,10 @@ static void urls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts),     cmocka_unit_test(clean),         cmocka_unit_test(same),
-        cmocka_unit_test(addresses), cmocka_unit_test(shared_levels), cmocka_unit_test(covered),
-        cmocka_unit_test(urls),
+        cmocka_unit_test(parts),         cmocka_unit_test(clean),
+        cmocka_unit_test(same),          cmocka_unit_test(addresses),
+        cmocka_unit_test(shared_levels), cmocka_unit_test(cookie_domains),
+        cmocka_unit_test(covered),       cmocka_unit_test(urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
