@@ -167,6 +167,20 @@ def test_first_party_munchkin(server, sandbox, upstream):
     assert not sandbox.store.visits
 
 
+def test_munchkin_of_a_stranger(server):
+    """Its script would run in the site's pages: what shows no certificate that is Marketo's is not passed on."""
+    server.tls = True
+    server.announce("AH01873: Init: Session Cache is not configured", r"AH0\d+: .*(Hint: |certificate|SSL|Remote|during|pass request body failed)",
+                    r"upstream SSL certificate verify error: \(18:self.signed certificate\)")
+    there = "https://localhost:%d" % server.port3
+    site = Site(server, "first-party-munchkin", ["proxy", "proxy_http", "substitute", "filter", "headers"],
+                script=("https://munchkin.marketo.net", there), events=("https://561-HYG-937.mktoresp.com", there))
+    for path in ("/munchkin/index.html", "/munchkin/to/index.html"):
+        reply = site.ask("GET", path)
+        assert reply.status in (500, 502) and b"A page of the site" not in reply.body
+    assert b"A page of the site" in site.page().body
+
+
 def test_every_recipe_is_tested():
     here = globals()
     for family in ("nginx", "httpd"):
