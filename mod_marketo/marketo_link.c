@@ -387,14 +387,15 @@ static void come_by(struct marketo_link *link, uint64_t now, sigset_t *before)
     }
 }
 
-void marketo_link_view(struct marketo_link *link, const struct mkto_view *view,
-                       const struct mkto_request *request)
+enum mkto_answer marketo_link_view(struct marketo_link *link, const struct mkto_view *view,
+                                   const struct mkto_request *request)
 {
     const uint64_t now = marketo_now();
     sigset_t before;
     come_by(link, now, &before);
-    mkto_client_view(link->socket.client, view, request, now); /* counts a refusal */
+    const enum mkto_answer answer = mkto_client_view(link->socket.client, view, request, now);
     leave_behind(link, now, &before);
+    return answer;
 }
 
 void marketo_link_count(struct marketo_link *link, enum mkto_skip skip)

@@ -37,14 +37,22 @@ static bool judge(struct marketo_request *request, enum mkto_skip *skip)
     return true;
 }
 
+static enum mkto_skip keep_away(enum mkto_skip skip)
+{
+    marketo_link_count(marketo_link_get(), skip);
+    return skip;
+}
+
+/* Counts what it could not hand in. */
 static enum mkto_skip record(struct marketo_request *request)
 {
     struct mkto_view view = {.deadline_ms = marketo_now() + PATIENCE};
     if (!marketo_event_view(request, &view)) {
-        return MKTO_SKIP_NOT_STORED;
+        return keep_away(MKTO_SKIP_NOT_STORED);
     }
-    marketo_link_view(marketo_link_get(), &view, &request->view); /* counts what it refuses */
-    return MKTO_SKIP_NONE;
+    return marketo_link_view(marketo_link_get(), &view, &request->view) == MKTO_ANSWER_STORED
+               ? MKTO_SKIP_NONE
+               : MKTO_SKIP_NOT_STORED;
 }
 
 static void look(struct marketo_request *request)
@@ -57,12 +65,8 @@ static void look(struct marketo_request *request)
     if (request->subscription == NULL) {
         complain(r);
         skip = MKTO_SKIP_NOT_STORED;
-    } else if (skip == MKTO_SKIP_NONE) {
-        skip = record(request);
     }
-    if (skip != MKTO_SKIP_NONE) {
-        marketo_link_count(marketo_link_get(), skip);
-    }
+    skip = skip == MKTO_SKIP_NONE ? record(request) : keep_away(skip);
     apr_table_setn(r->notes, "marketo_verdict",
                    skip == MKTO_SKIP_NONE ? "queued" : mkto_skip_name(skip));
 }

@@ -80,13 +80,18 @@ static void expect(struct mkto_client *client, uint64_t now)
     }
 }
 
+static void count_expired(struct mkto_client *client, const struct mkto_queue_node *node)
+{
+    mkto_counts_add(&client->counts, MKTO_SKIP_NOT_STORED, (uint32_t)node->calls);
+}
+
 static void expire(struct mkto_client *client, uint64_t now)
 {
     struct mkto_queue_node *node;
     while ((node = client->queue.soonest) != NULL && node->deadline <= now) {
         const struct mkto_verdict_frame away = {.seq = node->seq, .answer = MKTO_ANSWER_AWAY};
         if (node->background) {
-            mkto_counts_add(&client->counts, MKTO_SKIP_NOT_STORED, (uint32_t)node->calls);
+            count_expired(client, node);
             look_at_counts(client, now);
         } else {
             trip(client, now);
@@ -157,9 +162,11 @@ static bool is_busy(const struct mkto_client *client, size_t len, bool backgroun
                           queue->background_bytes > bytes / 2 - len);
 }
 
-static bool is_away(const struct mkto_client *client, uint64_t deadline, uint64_t now)
+/* Tripped spares those that wait a timeout each; what is fire and forget has time. */
+static bool is_away(const struct mkto_client *client, uint64_t deadline, bool background,
+                    uint64_t now)
 {
-    return client->tripped || deadline <= now;
+    return deadline <= now || (client->tripped && !background);
 }
 
 /* The node takes the next seq. */
@@ -172,7 +179,7 @@ static void number(struct mkto_client *client, uint64_t now)
 static enum mkto_answer submit(struct mkto_client *client, const struct mkto_event_frame *event,
                                const struct mkto_envelope *envelope, void *request, uint64_t now)
 {
-    if (is_away(client, event->deadline_ms, now)) {
+    if (is_away(client, event->deadline_ms, request == NULL, now)) {
         return MKTO_ANSWER_AWAY;
     }
     if (envelope->body.len > MKTO_BODY_MAX) {
@@ -217,7 +224,7 @@ static enum mkto_answer submit_view(struct mkto_client *client, const struct mkt
                                     const struct mkto_request *request, uint64_t now)
 {
     struct mkto_view_texts texts;
-    if (is_away(client, view->deadline_ms, now)) {
+    if (is_away(client, view->deadline_ms, true, now)) {
         return MKTO_ANSWER_AWAY;
     }
     const size_t len = mkto_view_list(view, request, &texts);
@@ -473,6 +480,9 @@ static int on_verdicts(struct mkto_client *client, const struct mkto_frame *fram
         client->silences = 0;
         struct mkto_queue_node *node = mkto_queue_find_sent(&client->queue, verdict.seq);
         if (node != NULL) { /* else it has timed out, or is none of ours */
+            if (node->background && verdict.answer == MKTO_ANSWER_EXPIRED) {
+                count_expired(client, node); /* the courier's clock was first */
+            }
             answer(client, node, &verdict);
         }
     }

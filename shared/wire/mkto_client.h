@@ -16,7 +16,8 @@
  *
  * Tripped: after one request has timed out, submit refuses at once with MKTO_ANSWER_AWAY until a
  * verdict or a WELCOME arrives. So a stopped courier costs the site one timeout, and one that was
- * killed and comes back within the timeout costs nothing. (A tripped client keeps trying to connect
+ * killed and comes back within the timeout costs nothing. What is fire and forget is taken all the
+ * same, and waits until its own deadline. (A tripped client keeps trying to connect
  * with its backoff while it is driven, and gives up a connection that stays silent for
  * MKTO_CLIENT_SILENCE: a verdict that never comes must not keep it tripped for good. Requests of
  * fire and forget trip nothing, but a connection that answers none for MKTO_CLIENT_DEAF is given up
@@ -83,7 +84,8 @@ void mkto_client_destroy(struct mkto_client *client);
  * MKTO_ANSWER_STORED when it now waits, or what to answer at once: AWAY (tripped), BUSY (over a
  * maximum, out of memory), TOO_LARGE. `request` may be NULL for fire and forget: then there is no
  * callback; when such a call is refused here, or its deadline passes, it is counted as
- * MKTO_SKIP_NOT_STORED, and its deadline trips nothing. All such calls together take at most half
+ * MKTO_SKIP_NOT_STORED (what the courier refuses, the courier counts); its deadline trips nothing,
+ * and it is taken by a tripped client, too. All such calls together take at most half
  * of max_bytes and of max_waiting, so that they never crowd out those that somebody waits for.
  */
 enum mkto_answer mkto_client_submit(struct mkto_client *client,

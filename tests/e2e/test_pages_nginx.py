@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from fake_courier import SILENT, Answer
 from nginx_conf import amend
 from site_of_pages import COOKIE, HOST, PERSON, TOKEN, App
 from told_pages import listening, paths, settle
@@ -116,20 +115,6 @@ def test_consent_of_the_application(server, fake, app):
 
 
 # ---- nobody waits ----
-
-def test_page_views_that_are_not_stored_are_counted(server, fake):
-    """After a call has timed out nothing is taken until the courier is heard again."""
-    server.location(timeout="200ms")
-    server.announce("MKTO0130 no courier")
-    server.start()
-    fake.rule = lambda event: SILENT
-    assert server.post("track", b"{}").status == 503
-    assert server.get("/page.html?lost", PERSON).status == 200
-    fake.rule = lambda event: Answer("stored")
-    fake.wait_counts(not_stored=1)
-    wait_until(lambda: server.post("track", b"{}").status == 200, what="it is heard again")
-    settle(server, fake)
-
 
 @pytest.mark.parametrize("how", ["stop", "quit", "reload"])
 def test_a_worker_that_ends_takes_none_with_it(server, fake, how):

@@ -1,9 +1,11 @@
 """What every server tells the courier of a page view, and that no page waits for it."""
+import os
 import re
 import time
 
 import pytest
 
+from nginx_conf import amend
 from site_of_pages import COOKIE, PERSON, TOKEN
 from told_pages import listening, paths
 from waiting import wait_until
@@ -55,6 +57,44 @@ def test_the_courier_comes_later(server, fake):
     fake.wait(3)
     assert sorted(paths(fake)) == ["/page.html?%d" % n for n in range(3)]
     assert len({event.fields["request_id"] for event in fake.events}) == 3
+
+
+def test_a_call_that_has_timed_out_costs_no_page_view(server, fake):
+    """From then on calls are refused at once, until the courier is heard again. Page views wait for it."""
+    fake.stop()
+    server.location(timeout="200ms")
+    server.announce(*LOST)
+    server.start()
+    assert [server.post("track", b"{}").status for _ in range(3)] == [503] * 3
+    for n in range(5):
+        assert server.get("/page.html?%d" % n, PERSON).status == 200
+    fake.start()
+    wait_until(lambda: len(paths(fake)) == 5, what="five page views")
+    assert sorted(paths(fake)) == ["/page.html?%d" % n for n in range(5)] and not fake.counts
+
+
+@pytest.mark.servers("nginx", "httpd-event", "httpd-worker")
+def test_what_has_no_room_is_counted_and_said(server, fake):
+    """The access log says of each page view whether it waits, and Marketo gets those that do."""
+    log = os.path.join(server.directory, "access.log")
+    if server.family == "nginx":
+        amend(server, "access_log off;", 'log_format ours "$marketo_verdict"; access_log %s ours;' % log)
+    server.text["httpd"] += 'CustomLog %s "%%{marketo_verdict}n"\n' % log
+    server.announce(*LOST)
+    fake.stop()
+    server.start()
+    sent, large = 0, dict(PERSON, Referer="https://r.example/" + "r" * 7800)
+    with server.talk() as talk:
+        while server.read(log).count("not_stored") < 5:
+            assert sent < 3000, "it all waits"
+            assert talk.request("GET", "/page.html?%d-%s" % (sent, "q" * 7800), None, large).status == 200
+            sent += 1
+    wait_until(lambda: server.read(log).count("\n") == sent, what="a line for each")
+    verdicts = server.read(log).split()
+    fake.start()
+    fake.wait_counts(timeout=30, not_stored=verdicts.count("not_stored"))
+    wait_until(lambda: len(paths(fake)) == verdicts.count("queued"), what="those that wait")
+    assert set(verdicts) == {"queued", "not_stored"}
 
 
 def test_a_courier_that_has_stopped_costs_pages_nothing(server, fake):

@@ -255,13 +255,70 @@ static void refused_is_counted(void **state)
     make_ready(client, T0);
     assert_int_equal(take_counts(client, &sum, &events), 1);
     assert_int_equal(sum.of[MKTO_SKIP_NOT_STORED], 3);
+    mkto_client_destroy(client);
+}
+
+/* A call has timed out: the next one is refused, but a page view has time until its own deadline.
+ */
+static void tripped_takes_page_views(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(60000, 8);
+    struct mkto_counts_frame sum = {{0}};
+    size_t paths[MKTO_VIEWS_MAX];
+    size_t len, events;
+    not_stored = 0;
     submit(client, &got[0], 1500, T0);
     mkto_client_tick(client, 1500);
     assert_true(mkto_client_tripped(client));
-    assert_int_equal(submit(client, NULL, 9000, 1500), MKTO_ANSWER_AWAY);
-    mkto_client_tick(client, T0 + MKTO_CLIENT_COUNTS_EVERY);
+    assert_int_equal(got_count, 1);
+    assert_int_equal(submit(client, &got[0], 9000, 1500), MKTO_ANSWER_AWAY);
+    assert_int_equal(show(client, 1, T0), MKTO_ANSWER_AWAY); /* past its own */
+    assert_int_equal(show(client, 2, 2000), MKTO_ANSWER_STORED);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(show(client, 3, 9000), MKTO_ANSWER_STORED);
+    }
+    assert_int_equal(show(client, 4, 9000), MKTO_ANSWER_BUSY); /* half of eight, as ever */
+    assert_int_equal(mkto_client_background(client), 4);
+    assert_int_equal(mkto_client_deadline(client), 2000);
+    mkto_client_tick(client, 2000);
+    assert_int_equal(mkto_client_background(client), 3);
+    assert_true(mkto_client_tripped(client)); /* to calls nothing has changed */
+    assert_int_equal(submit(client, &got[0], 9000, 2000), MKTO_ANSWER_AWAY);
+    assert_int_equal(got_count, 1);
+    make_ready(client, 3000);
+    assert_false(mkto_client_tripped(client));
+    const uint8_t *data = take(client, SIZE_MAX, &len);
+    assert_int_equal(take_views(&data, &len, 3, 9000, paths), 3);
+    assert_int_equal(len, 0);
+    mkto_client_tick(client, 3000 + MKTO_CLIENT_COUNTS_EVERY);
     take_counts(client, &sum, &events);
-    assert_int_equal(sum.of[MKTO_SKIP_NOT_STORED], 4);
+    assert_int_equal(not_stored + sum.of[MKTO_SKIP_NOT_STORED], 3);
+    mkto_client_destroy(client);
+}
+
+/* The courier may see first that its time is over; what it refuses otherwise, it counts itself. */
+static void expired_is_counted_once(void **state)
+{
+    (void)state;
+    struct mkto_client *client = create(0, 0);
+    struct mkto_counts_frame sum = {{0}};
+    size_t events, len;
+    make_ready(client, T0);
+    show(client, 1, 2000);
+    show(client, 1, 2000);
+    take(client, SIZE_MAX, &len);
+    show(client, 1, 9000);
+    take(client, SIZE_MAX, &len);
+    assert_int_equal(verdict(client, 1, MKTO_ANSWER_EXPIRED, 2000), 0);
+    assert_int_equal(verdict(client, 1, MKTO_ANSWER_EXPIRED, 2000), 0);
+    assert_int_equal(verdict(client, 2, MKTO_ANSWER_FULL, 2000), 0);
+    submit(client, &got[0], 9000, 2000);
+    take_counts(client, &sum, &events);
+    assert_int_equal(verdict(client, 3, MKTO_ANSWER_EXPIRED, 2000), 0); /* of a call */
+    mkto_client_tick(client, 2000 + MKTO_CLIENT_COUNTS_EVERY);
+    take_counts(client, &sum, &events);
+    assert_int_equal(sum.of[MKTO_SKIP_NOT_STORED], 2);
     mkto_client_destroy(client);
 }
 
@@ -428,6 +485,8 @@ int main(void)
         cmocka_unit_test(deadline_trips_nothing),
         cmocka_unit_test(silence_ends_a_connection),
         cmocka_unit_test(refused_is_counted),
+        cmocka_unit_test(tripped_takes_page_views),
+        cmocka_unit_test(expired_is_counted_once),
         cmocka_unit_test(half_of_the_places),
         cmocka_unit_test(half_of_the_bytes),
         cmocka_unit_test(half_sent_at_its_deadline),
