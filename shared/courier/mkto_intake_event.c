@@ -24,6 +24,7 @@ void mkto_intake_answer(struct mkto_intake_call *call, enum mkto_answer answer, 
                                          : mkto_intake_body(call->peer->intake, text)},
         .stored = answer == MKTO_ANSWER_STORED,
         .shares = call->shares,
+        .view = (call->envelope.flags & MKTO_ENVELOPE_SERVER) != 0,
     };
     mkto_peer_verdict(call->peer, &due);
 }
@@ -109,6 +110,7 @@ static void store(struct mkto_intake_call *call, const struct mkto_event *event)
         .stored = true,
         .early = early && stored == MKTO_STORED_NEW,
         .shares = call->shares,
+        .view = (call->envelope.flags & MKTO_ENVELOPE_SERVER) != 0,
     };
     intake->turn.early = intake->turn.early || due.early;
     mkto_intake_note_stored(call, call->envelope.call, event, stored);

@@ -345,6 +345,15 @@ static void write_verdicts(struct mkto_peer *peer, const struct mkto_verdict_fra
     }
 }
 
+/* Of what has expired the web server knows by itself (mkto_client). */
+static void count_lost_view(struct mkto_intake *intake, uint8_t answer)
+{
+    if (answer == MKTO_ANSWER_FULL || answer == MKTO_ANSWER_AWAY) {
+        intake->counters.filtered++;
+        mkto_tally_add(&intake->filtered_by, mkto_skip_name(MKTO_SKIP_NOT_STORED), 1, intake->wall);
+    }
+}
+
 /* What the client is told in the end: nothing of a turn that failed is stored. */
 static const struct mkto_verdict_frame *settle(struct mkto_intake *intake, struct mkto_due *due,
                                                bool failed)
@@ -359,6 +368,9 @@ static const struct mkto_verdict_frame *settle(struct mkto_intake *intake, struc
         due->verdict.answer = made ? MKTO_ANSWER_STORED : MKTO_ANSWER_AWAY;
     }
     intake->counters.answers[due->verdict.answer] += due->aside ? 0 : 1;
+    if (due->view) {
+        count_lost_view(intake, due->verdict.answer);
+    }
     return &due->verdict;
 }
 

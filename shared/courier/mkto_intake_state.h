@@ -33,6 +33,7 @@ struct mkto_due {
     bool aside;  /* of no event: not among the answers that are counted */
     bool status; /* its body is the courier's status, made at the end of the turn */
     bool shares; /* counted only: another one has the frame's verdict */
+    bool view;   /* a page view of a web server: nobody will send it again */
 };
 
 struct mkto_peer {

@@ -38,7 +38,9 @@ void mkto_intake_view(struct mkto_peer *peer, const struct mkto_view *view,
     struct mkto_intake_call call = {
         .peer = peer,
         .frame = {.seq = seq, .deadline_ms = view->deadline_ms, .ack = MKTO_ACK_MEMORY},
-        .envelope = {.call = MKTO_CALL_PAGE, .subscription = view->subscription},
+        .envelope = {.call = MKTO_CALL_PAGE,
+                     .flags = MKTO_ENVELOPE_SERVER,
+                     .subscription = view->subscription},
         .shares = !last,
     };
     apr_pool_clear(intake->scratch);

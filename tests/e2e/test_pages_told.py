@@ -1,16 +1,33 @@
 """What every server tells the courier of a page view, and that no page waits for it."""
 import os
 import re
+import subprocess
 import time
 
 import pytest
 
 from nginx_conf import amend
 from site_of_pages import COOKIE, PERSON, TOKEN
-from told_pages import listening, paths
+from told_pages import TRACK, listening, paths
 from waiting import wait_until
 
 LOST = "MKTO0130 no courier", "MKTO0106 no answer from the courier: nobody listens on "
+
+
+def test_a_full_spool(server):
+    """Who called is told to come again; of a page view nobody is told, so it is counted."""
+    server.text[server.family] += TRACK[server.family]
+    server.conf["spool"]["keep_free"] = "16T"
+    server.announce("MKTO0201 events are refused with 503")
+    server.location()
+    server.start()
+    wait_until(lambda: server.post("track", {"event": "E", "userId": "u"}).headers.get("retry-after") == "30", what="the courier answers")
+    before = server.status()["intake"]["filtered_by"].get("not_stored", 0)
+    for n in range(20):
+        assert server.get("/?%d" % n, PERSON).status == 200
+    wait_until(lambda: server.status()["intake"]["filtered_by"].get("not_stored", 0) >= before + 20, what="twenty of them")
+    said = subprocess.run([os.path.join(server.out, "marketo"), "status", "--config", server.conf.path], check=True, stdout=subprocess.PIPE, text=True)
+    assert re.search(r"^  filtered *not_stored 20$", said.stdout, re.M), said.stdout
 
 
 @pytest.fixture(name="fake")

@@ -17,6 +17,11 @@ static int setup_rules(void **state)
     return setup_with(state, RULES, 64 << 20);
 }
 
+static int setup_full(void **state)
+{
+    return setup_with(state, RULES, 1);
+}
+
 static struct mkto_request person(void)
 {
     struct mkto_request request = {
@@ -184,10 +189,29 @@ static void too_late_and_unknown(void **state)
     struct mkto_view view = view_of(bench);
     start_client(bench);
     view.deadline_ms = test_mono;
-    shown(bench, &view, &request, MKTO_ANSWER_EXPIRED);
+    shown(bench, &view, &request, MKTO_ANSWER_EXPIRED); /* whoever sent it counts it */
+    assert_int_equal(counted(bench, "filtered_by", "not_stored"), 0);
     view = view_of(bench);
     view.subscription = MKTO_SLICE_LIT("nobody");
     shown(bench, &view, &request, MKTO_ANSWER_AWAY);
+    assert_int_equal(counted(bench, "filtered_by", "not_stored"), 1);
+}
+
+/* A call is sent again by whoever made it; a page view is lost, and counted. */
+static void a_full_spool(void **state)
+{
+    struct bench *bench = *state;
+    const struct mkto_request requests[] = {person(), person(), person()};
+    const struct mkto_view view = view_of(bench);
+    start_client(bench);
+    shown_together(bench, &view, requests, 3, MKTO_ANSWER_FULL);
+    assert_int_equal(counted(bench, "filtered_by", "not_stored"), 3);
+    assert_int_equal(counted(bench, NULL, "filtered"), 3);
+    assert_int_equal(counted(bench, "answers", "full"), 3);
+    const char *body = "{\"event\":\"E\",\"userId\":\"u\"}";
+    const struct shot call = {.body = body, .flags = MKTO_ENVELOPE_BROWSER, .subscription = "slow"};
+    expect(bench, &call, MKTO_ANSWER_FULL, NULL);
+    assert_int_equal(counted(bench, "filtered_by", "not_stored"), 3);
 }
 
 static void a_malformed_one_ends_the_connection(void **state)
@@ -204,10 +228,14 @@ static void a_malformed_one_ends_the_connection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_RULES(becomes_an_event),       WITH_RULES(needs_no_key),
-        WITH_RULES(kept_out_by_its_reason), WITH_RULES(the_rate_counts_persons),
-        WITH_RULES(too_late_and_unknown),   WITH_RULES(a_malformed_one_ends_the_connection),
+        WITH_RULES(becomes_an_event),
+        WITH_RULES(needs_no_key),
+        WITH_RULES(kept_out_by_its_reason),
+        WITH_RULES(the_rate_counts_persons),
+        WITH_RULES(too_late_and_unknown),
+        WITH_RULES(a_malformed_one_ends_the_connection),
         WITH_RULES(views_of_one_frame),
+        cmocka_unit_test_setup_teardown(a_full_spool, setup_full, teardown),
     };
     apr_initialize();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
