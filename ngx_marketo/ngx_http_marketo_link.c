@@ -350,12 +350,25 @@ static void ngx_http_marketo_link_empty(ngx_http_marketo_link_t *link)
     }
 }
 
+/* What did not go out has nobody left to send it. */
+static void ngx_http_marketo_link_mourn(const ngx_http_marketo_link_t *link)
+{
+    const size_t views = mkto_client_background(link->client);
+    if (views > 0 &&
+        (mkto_client_state_of(link->client) != MKTO_CLIENT_READY ||
+         (mkto_client_wants(link->client, ngx_http_marketo_now()) & MKTO_WANT_WRITE) != 0)) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "MKTO0136 a worker ended without a courier: %uz page views are lost", views);
+    }
+}
+
 void ngx_http_marketo_link_stop(ngx_http_marketo_link_t *link)
 {
     if (link->client == NULL) {
         return;
     }
     ngx_http_marketo_link_empty(link);
+    ngx_http_marketo_link_mourn(link);
     ngx_http_marketo_link_close(link);
     if (link->gather.timer_set) {
         ngx_del_timer(&link->gather);

@@ -1,6 +1,7 @@
 #include <sys/random.h>
 
 #include "ngx_http_marketo.h"
+#include "mkto_host.h"
 
 #define RANDOM_DRAWS 16 /* of one getrandom; 256 bytes come whole, whatever signals do */
 
@@ -73,6 +74,22 @@ static void ngx_http_marketo_view_headers(const ngx_http_request_t *main,
     }
 }
 
+/* As RFC 9112 has it (3.2.2): a whole URL in the request line wins over Host. Only the line has the
+ * port, too. */
+static struct mkto_slice ngx_http_marketo_host(const ngx_http_request_t *main)
+{
+    const ngx_table_elt_t *host = main->headers_in.host;
+    if (main->host_start != NULL) {
+        struct mkto_slice line = ngx_http_marketo_slice(main->request_line);
+        mkto_slice_cut(&line, ' ');
+        const struct mkto_slice named = mkto_host_of_url(mkto_slice_cut(&line, ' '));
+        if (named.len > 0) {
+            return named;
+        }
+    }
+    return ngx_http_marketo_slice(host != NULL ? host->value : main->headers_in.server);
+}
+
 static bool ngx_http_marketo_is_https(ngx_http_request_t *r, ngx_http_complex_value_t *scheme)
 {
     bool own = false;
@@ -92,7 +109,6 @@ void ngx_http_marketo_view_fill(ngx_http_marketo_view_t *view, ngx_http_request_
         ngx_http_get_module_loc_conf(r, ngx_http_marketo_module);
     const ngx_http_request_t *main = r->main;
     const ngx_connection_t *c = main->connection;
-    const ngx_table_elt_t *host = main->headers_in.host;
     struct mkto_request *request = &view->request;
 
     ngx_memzero(request, sizeof(*request));
@@ -102,7 +118,7 @@ void ngx_http_marketo_view_fill(ngx_http_marketo_view_t *view, ngx_http_request_
     view->verdict = NULL;
     request->method = ngx_http_marketo_method(r);
     request->uri = ngx_http_marketo_slice(main->unparsed_uri);
-    request->host = ngx_http_marketo_slice(host != NULL ? host->value : main->headers_in.server);
+    request->host = ngx_http_marketo_host(main);
     request->munchkin_id = mkto_slice_str(view->subscription->munchkin_id);
     if (c->sockaddr->sa_family != AF_UNIX) { /* then there is no address */
         request->remote_addr = ngx_http_marketo_slice(c->addr_text);

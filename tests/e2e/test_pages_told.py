@@ -62,6 +62,33 @@ def test_only_our_cookies_leave_the_server(server, fake):
     assert fake.wait(1)[0].fields["cookies"] == [COOKIE.partition("=")[2].encode(), b"two"]
 
 
+@pytest.mark.parametrize("host", ["other.example", "other.example:8080"])
+def test_a_whole_url_in_the_request_line(server, fake, host):
+    """It says which host the visitor asked, whatever stands in Host."""
+    server.start()
+    lines = "".join("%s: %s\r\n" % item for item in PERSON.items())
+    replies = server.raw(("GET http://%s/page.html?q HTTP/1.1\r\n%sConnection: close\r\n\r\n" % (host, lines)).encode())
+    assert [reply.status for reply in replies] == [200]
+    event = fake.wait(1)[0]
+    assert (event.fields["host"].decode(), event.path) == (host, "/page.html?q")
+
+
+@pytest.mark.parametrize("how", ["stop", "reload"])
+def test_what_a_process_takes_with_it_is_said(server, fake, how):
+    """Page views wait in the process that served them, and end with it."""
+    line = re.compile("(MKTO0136 a worker|MKTO0111 a process) ended without a courier: ([0-9]+) page views are lost")
+    fake.stop()
+    server.announce(*LOST, line.pattern)
+    server.start()
+    for n in range(5):
+        assert server.get("/page.html?%d" % n, PERSON).status == 200
+    if how == "stop":
+        server.stop()
+    else:
+        server.reload()
+    wait_until(lambda: sum(int(number) for _, number in line.findall(server.read(server.log))) == 5, what="a word of five page views")
+
+
 def test_the_courier_comes_later(server, fake):
     """What was shown while there was no courier is told when it is back; the log has said that it was not."""
     fake.stop()

@@ -26,6 +26,7 @@ def listening(server):
     it = FakeCourier(server.conf.socket)
     it.start()
     yield it
+    server.stop()  # with nobody to tell, it would log what it loses
     it.stop()
     assert not it.errors, it.errors
 
