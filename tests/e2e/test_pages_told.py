@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from fake_courier import WELCOME, Refuse
 from nginx_conf import amend
 from site_of_pages import COOKIE, PERSON, TOKEN
 from told_pages import TRACK, listening, paths
@@ -115,6 +116,19 @@ def test_a_call_that_has_timed_out_costs_no_page_view(server, fake):
     fake.start()
     wait_until(lambda: len(paths(fake)) == 5, what="five page views")
     assert sorted(paths(fake)) == ["/page.html?%d" % n for n in range(5)] and not fake.counts
+
+
+def test_a_courier_of_another_version(server, fake):
+    """In the middle of an upgrade: what was shown meanwhile is told to the courier that comes after it."""
+    server.announce("MKTO0130 no courier: the courier refused: wire version", "MKTO0106 no answer from the courier: the courier refused: wire version")
+    fake.greeting = Refuse("version", "wire version 2, this courier speaks 1")
+    server.start()
+    for n in range(5):
+        assert server.get("/page.html?%d" % n, PERSON).status == 200
+    fake.wait(2, what=fake.hellos)
+    fake.greeting = WELCOME
+    wait_until(lambda: len(paths(fake)) == 5, what="five page views")
+    assert not fake.counts
 
 
 @pytest.mark.servers("nginx", "httpd-event", "httpd-worker")
