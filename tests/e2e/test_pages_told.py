@@ -78,11 +78,16 @@ def test_a_whole_url_in_the_request_line(server, fake, host):
 def test_what_a_process_takes_with_it_is_said(server, fake, how):
     """Page views wait in the process that served them, and end with it."""
     line = re.compile("(MKTO0136 a worker|MKTO0111 a process) ended without a courier: ([0-9]+) page views are lost")
+    log = os.path.join(server.directory, "access.log")
+    if server.family == "nginx":
+        amend(server, "access_log off;", "access_log %s;" % log)
+    server.text["httpd"] += 'CustomLog %s "%%U"\n' % log
     fake.stop()
     server.announce(*LOST, line.pattern)
     server.start()
     for n in range(5):
         assert server.get("/page.html?%d" % n, PERSON).status == 200
+    wait_until(lambda: server.read(log).count("\n") == 5, what="five lines: until then prefork has recorded nothing")
     if how == "stop":
         server.stop()
     else:
