@@ -71,8 +71,8 @@ struct mkto_slice mkto_cookie_token_domain(struct mkto_slice token);
 
 /*
  * The cookie domain for a host: what Munchkin 164 with domainSelectorV2 picks (contract A1, "DOMAIN
- * selection", column V2), but that browsers refuse none: Munchkin counts labels, which gives com.au;
- * here the Public Suffix List says (mkto_host_site). Points into host; a port is left out.
+ * selection", column V2), but that browsers refuse none: Munchkin counts labels, which gives
+ * com.au; here the Public Suffix List says (mkto_host_site). Points into host; a port is left out.
  */
 struct mkto_slice mkto_cookie_domain(struct mkto_slice host);
 

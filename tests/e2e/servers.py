@@ -22,6 +22,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 import http_talk
 from marketo_conf import MarketoConf
@@ -246,7 +247,7 @@ class Server:
         try:
             self.stop()
             self.stop_courier()
-            wait_until(lambda: not processes_of(self.directory), timeout=10,
+            wait_until(lambda: not processes_of(self.directory), timeout=30,
                        what="nothing of %s is left: %s" % (self.kind, processes_of(self.directory)))
         finally:
             for pid in processes_of(self.directory):
@@ -358,6 +359,25 @@ class Httpd(Server):
     THREADED = "ServerLimit 3\nStartServers 1\nThreadsPerChild 16\nMaxRequestWorkers 48\nMinSpareThreads 4\nMaxSpareThreads 32\n"
     SIZES = {"event": THREADED, "worker": THREADED,
              "prefork": "StartServers 4\nMinSpareServers 2\nMaxSpareServers 8\nMaxRequestWorkers 16\n"}
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.resumes = 0
+
+    def resumed(self):
+        return self.read(self.log).count("resuming normal operations")
+
+    def reload(self):
+        self.resumes = self.resumed() + 1
+        super().reload()
+
+    def stop(self, graceful=False):
+        """A signal that comes while httpd reads its configuration anew is forgotten: it is given until then."""
+        end = time.monotonic() + PATIENCE
+        while self.process is not None and not self.process.ended() and self.resumed() < self.resumes and time.monotonic() < end:
+            time.sleep(0.01)
+        self.resumes = 0
+        super().stop(graceful)
 
     @property
     def mpm(self):

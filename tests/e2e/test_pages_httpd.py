@@ -83,8 +83,9 @@ def test_the_end_comes_in_between(server, fake, how):
             person.start()
         wait_until(lambda: len(paths(fake)) > 50 * turn, what="page views")  # pylint: disable=cell-var-from-loop
         if how == "restart":
+            before = server.resumed()
             os.kill(server.process.pid, signal.SIGHUP)
-            time.sleep(0.2)
+            wait_until(lambda: server.resumed() > before, what="it is back")  # pylint: disable=cell-var-from-loop
         server.stop()
         ended.set()
         for person in people:

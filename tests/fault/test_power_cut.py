@@ -39,7 +39,7 @@ class Ledger:
         self.disk, self.sandbox = disk, sandbox
         self.stored = {}  # number -> records of the journal
         record = sandbox.store.record
-        sandbox.store.record = lambda call: record(dict(call, cut=disk["count"]))
+        sandbox.store.record = lambda call, *more: record(dict(call, cut=disk["count"]), *more)
 
     def send(self, client, event, cookie=None):
         call = "batch" if "batch" in event else event["type"]
