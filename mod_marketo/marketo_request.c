@@ -75,9 +75,26 @@ static struct mkto_slice method_of(const request_rec *r)
                          : (struct mkto_slice){line, (size_t)(space - line)};
 }
 
+/* httpd joins two Cookie lines of HTTP/1.1 by ", ". None of our cookies has that in it, and the
+ * parts of others are not looked at. */
+static void view_cookies(struct mkto_request *view, struct mkto_slice name, const char *lines)
+{
+    const char *end;
+    while ((end = strstr(lines, ", ")) != NULL) {
+        mkto_request_header(view, name, (struct mkto_slice){lines, (size_t)(end - lines)});
+        lines = end + 2;
+    }
+    mkto_request_header(view, name, mkto_slice_str(lines));
+}
+
 static int view_header(void *data, const char *name, const char *value)
 {
-    mkto_request_header(data, mkto_slice_str(name), mkto_slice_str(value));
+    const struct mkto_slice header = mkto_slice_str(name);
+    if (value != NULL && mkto_header_find(header) == MKTO_HEADER_COOKIE) {
+        view_cookies(data, header, value);
+    } else {
+        mkto_request_header(data, header, mkto_slice_str(value));
+    }
     return 1;
 }
 

@@ -186,11 +186,18 @@ static bool may_be_document(const struct mkto_page_response *response)
     return type.len == 0 || mkto_page_is_document(type) || names_program(type);
 }
 
+/* Of several lines that a server shows as one the first counts. */
+static bool is_document_dest(struct mkto_slice dest)
+{
+    return mkto_slice_is(dest, "document") ||
+           mkto_slice_is(mkto_slice_trim(mkto_slice_cut(&dest, ',')), "document");
+}
+
 /* Then what was asked for decides. To Sec-Fetch-Dest an image in a tab is a document, too. */
 static bool asks_for_document(const struct mkto_request *request)
 {
     const struct mkto_slice dest = request->header[MKTO_HEADER_SEC_FETCH_DEST];
-    return dest.len > 0 ? mkto_slice_is(dest, "document")
+    return dest.len > 0 ? is_document_dest(dest)
                         : contains(request->header[MKTO_HEADER_ACCEPT], "text/html");
 }
 
@@ -211,26 +218,18 @@ static bool is_script(const struct mkto_request *request)
 {
     const struct mkto_slice dest = request->header[MKTO_HEADER_SEC_FETCH_DEST];
     const struct mkto_slice with = request->header[MKTO_HEADER_X_REQUESTED_WITH];
-    return (dest.len > 0 && !mkto_slice_is(dest, "document")) ||
+    return (dest.len > 0 && !is_document_dest(dest)) ||
            (with.len > 0 && memchr(with.data, '.', with.len) == NULL);
 }
 
-/* The words that browsers have had for it: prefetch, prerender (Sec-Purpose, Purpose, X-Moz),
- * preview (X-Purpose), instant (Purpose). */
 static bool is_ahead_of_time(const struct mkto_request *request)
 {
     static const enum mkto_header headers[] = {MKTO_HEADER_SEC_PURPOSE, MKTO_HEADER_PURPOSE,
                                                MKTO_HEADER_X_PURPOSE, MKTO_HEADER_X_MOZ};
-    static const char *const said[] = {"prefetch", "prerender", "preview", "instant"};
     for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
-        struct mkto_slice rest = request->header[headers[i]];
-        while (rest.len > 0) {
-            const struct mkto_slice value = mkto_slice_cut(&rest, ';');
-            for (size_t k = 0; k < sizeof(said) / sizeof(said[0]); k++) {
-                if (mkto_slice_is_fold(mkto_slice_trim(value), said[k])) {
-                    return true;
-                }
-            }
+        const struct mkto_slice value = request->header[headers[i]];
+        if (value.len > 0 && mkto_header_asks(headers[i], value)) {
+            return true;
         }
     }
     return false;

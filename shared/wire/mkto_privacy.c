@@ -51,7 +51,7 @@ static int opt_out_of_page(const struct mkto_request *request)
     return says >= 0 && mkto_host_same(mkto_host_of_url(referer), request->host) ? says : -1;
 }
 
-static bool opted_out(const struct mkto_request *request)
+bool mkto_privacy_opted_out(const struct mkto_request *request)
 {
     int says = mkto_privacy_opt_out(request);
     if (says < 0) {
@@ -71,7 +71,7 @@ static bool consents(const struct mkto_privacy_rule *rule)
 
 static bool asks_for_privacy(const struct mkto_request *request, enum mkto_header header)
 {
-    return mkto_slice_is(mkto_slice_trim(request->header[header]), "1");
+    return mkto_header_asks(header, request->header[header]);
 }
 
 enum mkto_skip mkto_privacy_judge(const struct mkto_request *request,
@@ -80,7 +80,7 @@ enum mkto_skip mkto_privacy_judge(const struct mkto_request *request,
     if (!consents(rule)) {
         return MKTO_SKIP_CONSENT;
     }
-    if (opted_out(request)) {
+    if (mkto_privacy_opted_out(request)) {
         return MKTO_SKIP_OPT_OUT;
     }
     if ((rule->respect & MKTO_RESPECT_GPC) != 0 && asks_for_privacy(request, MKTO_HEADER_SEC_GPC)) {

@@ -30,12 +30,15 @@ struct mkto_privacy_rule {
  * NONE: may be recorded. Else the first of CONSENT, OPT_OUT, GPC, DNT that forbids it. Opt-out is a
  * mkto_opt_out cookie with any value, or marketo_opt_out=true in the query of the request, else of
  * a Referer of this very host (the page that a call comes from); marketo_opt_out=false there
- * overrides the cookie, as in Munchkin. GPC and DNT ask with the value 1.
+ * overrides the cookie, as in Munchkin. GPC and DNT ask with the value 1 (mkto_header_asks).
  */
 enum mkto_skip mkto_privacy_judge(const struct mkto_request *request,
                                   const struct mkto_privacy_rule *rule);
 
 /* What marketo_opt_out says in the query of the request: 1 true, 0 false, -1 nothing. */
 int mkto_privacy_opt_out(const struct mkto_request *request);
+
+/* Whether the visitor has opted out, as mkto_privacy_judge finds it. */
+bool mkto_privacy_opted_out(const struct mkto_request *request);
 
 #endif

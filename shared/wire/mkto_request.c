@@ -98,11 +98,68 @@ enum mkto_header mkto_header_find(struct mkto_slice name)
     return MKTO_HEADER_COUNT;
 }
 
+static bool is_one_of(struct mkto_slice part, const char *const *words)
+{
+    for (; *words != NULL; words++) {
+        if (mkto_slice_is_fold(part, *words)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *const *words_of_header(enum mkto_header header)
+{
+    static const char *const privacy[] = {"1", NULL};
+    static const char *const ahead[] = {"prefetch", "prerender", "preview", "instant", NULL};
+    switch (header) {
+    case MKTO_HEADER_DNT:
+    case MKTO_HEADER_SEC_GPC: return privacy;
+    case MKTO_HEADER_PURPOSE:
+    case MKTO_HEADER_SEC_PURPOSE:
+    case MKTO_HEADER_X_MOZ:
+    case MKTO_HEADER_X_PURPOSE: return ahead;
+    default: return NULL;
+    }
+}
+
+bool mkto_header_asks(enum mkto_header header, struct mkto_slice value)
+{
+    const char *const *words = words_of_header(header);
+    while (words != NULL && value.len > 0) {
+        struct mkto_slice element = mkto_slice_cut(&value, ',');
+        while (element.len > 0) {
+            if (is_one_of(mkto_slice_trim(mkto_slice_cut(&element, ';')), words)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Makes room by keeping the one that would be chosen of these: it wins over them later, too. */
+static void thin_cookies(struct mkto_request *request)
+{
+    struct mkto_cookie_pick pick = {.found = false};
+    for (size_t i = 0; i < request->cookie_count; i++) {
+        const int before = pick.rank;
+        mkto_cookie_offer(&pick, request->cookies[i], request->munchkin_id, request->host);
+        if (pick.rank > before) {
+            request->cookies[0] = request->cookies[i];
+        }
+    }
+    request->cookie_count = pick.found ? 1 : 0;
+}
+
 static void note_cookie(struct mkto_request *request, struct mkto_slice value)
 {
-    if (value.len <= MKTO_COOKIE_RAW_MAX && request->cookie_count < MKTO_REQUEST_COOKIES_MAX) {
-        request->cookies[request->cookie_count++] = value;
+    if (value.len > MKTO_COOKIE_RAW_MAX) {
+        return;
     }
+    if (request->cookie_count == MKTO_REQUEST_COOKIES_MAX) {
+        thin_cookies(request);
+    }
+    request->cookies[request->cookie_count++] = value;
 }
 
 /* One way through a header that may be long, for both names. */
@@ -124,6 +181,16 @@ static void read_cookies(struct mkto_request *request, struct mkto_slice cookies
     }
 }
 
+static void note_again(struct mkto_request *request, enum mkto_header header,
+                       struct mkto_slice value)
+{
+    if (header == MKTO_HEADER_CONTENT_TYPE) {
+        request->header[header] = MKTO_SLICE_LIT("");
+    } else if (mkto_header_asks(header, value)) {
+        request->header[header] = value;
+    }
+}
+
 void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
                          struct mkto_slice value)
 {
@@ -136,8 +203,8 @@ void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
     } else if (header < MKTO_HEADER_COUNT) {
         if (request->header[header].data == NULL) {
             request->header[header] = value;
-        } else if (header == MKTO_HEADER_CONTENT_TYPE) {
-            request->header[header] = MKTO_SLICE_LIT("");
+        } else {
+            note_again(request, header, value);
         }
     }
 }
@@ -207,6 +274,13 @@ static struct mkto_slice visitor_cookie(const struct mkto_request *request, char
     return len == 0 ? MKTO_SLICE_NONE : (struct mkto_slice){out, len};
 }
 
+/* Said twice it is said once. */
+static struct mkto_slice signal_of(const struct mkto_request *request, enum mkto_header header)
+{
+    const struct mkto_slice value = request->header[header];
+    return mkto_header_asks(header, value) ? MKTO_SLICE_LIT("1") : value;
+}
+
 void mkto_request_envelope(const struct mkto_request *request, struct mkto_envelope *envelope,
                            char *cookie)
 {
@@ -221,7 +295,7 @@ void mkto_request_envelope(const struct mkto_request *request, struct mkto_envel
     envelope->accept_language = header[MKTO_HEADER_ACCEPT_LANGUAGE];
     envelope->referer = header[MKTO_HEADER_REFERER];
     envelope->origin = header[MKTO_HEADER_ORIGIN];
-    envelope->dnt = header[MKTO_HEADER_DNT];
-    envelope->gpc = header[MKTO_HEADER_SEC_GPC];
+    envelope->dnt = signal_of(request, MKTO_HEADER_DNT);
+    envelope->gpc = signal_of(request, MKTO_HEADER_SEC_GPC);
     envelope->cookie = visitor_cookie(request, cookie);
 }

@@ -19,10 +19,11 @@
 #include "mkto_slice.h"
 
 #define MKTO_OPT_OUT_NAME "mkto_opt_out" /* Munchkin's cookie (contract munchkin-and-rest A1) */
-#define MKTO_REQUEST_COOKIES_MAX 8       /* _mkto_trk cookies that are looked at: the first ones */
+#define MKTO_REQUEST_COOKIES_MAX 8       /* _mkto_trk cookies that are kept; of more, the best */
 
-/* The headers that a rule looks at. A header that comes twice counts as its first; two Content-Type
- * contradict each other, and count as an empty one, which is no type. */
+/* The headers that a rule looks at. A header that comes twice counts as its first, but for those of
+ * mkto_header_asks: there the one that asks counts. Two Content-Type contradict each other, and
+ * count as an empty one, which is no type. */
 enum mkto_header {
     MKTO_HEADER_ACCEPT,
     MKTO_HEADER_ACCEPT_LANGUAGE,
@@ -59,13 +60,21 @@ struct mkto_request {
     struct mkto_slice header[MKTO_HEADER_COUNT]; /* absent ones are MKTO_SLICE_NONE */
     bool opt_out;                                /* there is a mkto_opt_out with a value */
     size_t cookie_count;
-    /* The values of _mkto_trk as they came, but for those over MKTO_COOKIE_RAW_MAX. */
+    /* The values of _mkto_trk as they came, but for those over MKTO_COOKIE_RAW_MAX. When there are
+     * too many, those go that mkto_request_settle would not choose. */
     struct mkto_slice cookies[MKTO_REQUEST_COOKIES_MAX];
     struct mkto_cookie_pick visitor; /* the best of them; mkto_request_settle finds it */
 };
 
 /* The header's number, or MKTO_HEADER_COUNT for those that no rule looks at. Any case. */
 enum mkto_header mkto_header_find(struct mkto_slice name);
+
+/*
+ * Whether a value of a header asks to leave the request out: one of its parts is 1 (DNT, Sec-GPC),
+ * or prefetch, prerender, preview or instant in any case (Sec-Purpose, Purpose, X-Purpose, X-Moz).
+ * Parts end at ',' or ';': a server may show several lines as one. Other headers ask nothing.
+ */
+bool mkto_header_asks(enum mkto_header header, struct mkto_slice value);
 
 /* Takes one header: notes it, or what of it is ours when it is a Cookie. */
 void mkto_request_header(struct mkto_request *request, struct mkto_slice name,

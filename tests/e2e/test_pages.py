@@ -142,7 +142,7 @@ NO_PAGE = {
     "a part": [("/page.html", {"headers": {"Range": "bytes=0-9"}}, 206)],
     "ahead of time": [("/page.html", {"headers": headers}, 200) for headers in (
         {"Sec-Purpose": "prefetch"}, {"Sec-Purpose": "prefetch;prerender"}, {"Purpose": "prefetch"}, {"X-Purpose": "preview"},
-        {"X-Moz": "prefetch"})],
+        {"X-Moz": "prefetch"}, {"Sec-Purpose": "a, prefetch"}, {"Purpose": "a", "purpose": "prefetch"})],
     "programs": [(path, {"headers": {"User-Agent": agent}}, 200) for path in ("/page.html", "/app/page") for agent in (
         "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "curl/8.0", "Wget/1.21", "msnbot/2.0",
         "AdsBot-Google (+http://www.google.com/adsbot.html)", "Mozilla/5.0 (compatible; Yahoo! Slurp; http://help.yahoo.com/help/us/ysearch/slurp)", "facebookexternalhit/1.1")],
@@ -187,6 +187,11 @@ def test_consent_that_is_there(shared):
     assert shared.counted(lambda ask: ask("/page.html", headers={"X-Consent": "granted"})) == ["/page.html"]
     again = {"Cookie": COOKIE + "; mkto_opt_out=id:true"}
     assert shared.counted(lambda ask: ask("/page.html?marketo_opt_out=false", headers=again)) == ["/page.html"]
+
+
+def test_a_document_in_two_lines(shared):
+    twice = {"Sec-Fetch-Dest": "document", "sec-fetch-dest": "document"}
+    assert shared.counted(lambda ask: ask("/page.html", headers=twice)) == ["/page.html"]
 
 
 def test_bytes_of_a_visit(shared):

@@ -115,6 +115,8 @@ static void signals(void **state)
         {"", "unset", MKTO_RESPECT_GPC | MKTO_RESPECT_DNT, MKTO_SKIP_NONE},
         {" 1 ", NULL, MKTO_RESPECT_GPC, MKTO_SKIP_GPC},
         {"11", NULL, MKTO_RESPECT_GPC, MKTO_SKIP_NONE},
+        {"1, 1", NULL, MKTO_RESPECT_GPC, MKTO_SKIP_GPC},
+        {NULL, "0, 1", MKTO_RESPECT_DNT, MKTO_SKIP_DNT},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct mkto_request request = {.uri = MKTO_SLICE_LIT("/")};

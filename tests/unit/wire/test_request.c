@@ -106,6 +106,60 @@ static void first_of_two(void **state)
     assert_slice(request.header[MKTO_HEADER_CONTENT_TYPE], "");
 }
 
+static void what_headers_ask(void **state)
+{
+    (void)state;
+    static const struct {
+        enum mkto_header header;
+        const char *value;
+        bool asks;
+    } rows[] = {
+        {MKTO_HEADER_SEC_GPC, "1", true},
+        {MKTO_HEADER_SEC_GPC, "1, 1", true},
+        {MKTO_HEADER_SEC_GPC, "0, 1", true},
+        {MKTO_HEADER_SEC_GPC, "0,\t1 ,", true},
+        {MKTO_HEADER_DNT, "1,0", true},
+        {MKTO_HEADER_DNT, "0, 0", false},
+        {MKTO_HEADER_DNT, "11, 01", false},
+        {MKTO_HEADER_DNT, ",;, ", false},
+        {MKTO_HEADER_DNT, NULL, false},
+        {MKTO_HEADER_DNT, "prefetch", false},
+        {MKTO_HEADER_SEC_PURPOSE, "prefetch", true},
+        {MKTO_HEADER_SEC_PURPOSE, "Prefetch;prerender", true},
+        {MKTO_HEADER_PURPOSE, "x, y; prerender", true},
+        {MKTO_HEADER_X_PURPOSE, "a,preview", true},
+        {MKTO_HEADER_X_MOZ, "instant , a", true},
+        {MKTO_HEADER_X_MOZ, "1", false},
+        {MKTO_HEADER_X_MOZ, "prefetched", false},
+        {MKTO_HEADER_USER_AGENT, "1", false},
+        {MKTO_HEADER_COUNT, "1", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(mkto_header_asks(rows[i].header, mkto_slice_str(rows[i].value)),
+                         rows[i].asks);
+    }
+}
+
+/* Whether a server joins the lines or not. */
+static void one_of_two_asks(void **state)
+{
+    (void)state;
+    struct mkto_request request = {.host = MKTO_SLICE_LIT("www.example.com")};
+    struct mkto_envelope made = {.flags = 0};
+    char cookie[MKTO_COOKIE_MAX];
+    add(&request, "DNT", "0");
+    add(&request, "DNT", "1");
+    add(&request, "DNT", "0");
+    add(&request, "Sec-GPC", "1, 1");
+    add(&request, "Purpose", "x");
+    add(&request, "Purpose", "prefetch");
+    assert_slice(request.header[MKTO_HEADER_DNT], "1");
+    assert_slice(request.header[MKTO_HEADER_PURPOSE], "prefetch");
+    mkto_request_envelope(&request, &made, cookie);
+    assert_slice(made.dnt, "1");
+    assert_slice(made.gpc, "1");
+}
+
 static void visitor(void **state)
 {
     (void)state;
@@ -125,7 +179,7 @@ static void visitor(void **state)
     assert_false(request.opt_out);
 }
 
-/* The first ones count, and only those that may be ours. */
+/* Those that may be ours, and of too many the best, wherever it stands. */
 static void cookies_that_are_looked_at(void **state)
 {
     (void)state;
@@ -151,10 +205,46 @@ static void cookies_that_are_looked_at(void **state)
     add(&full, "Cookie", "_mkto_trk=id:OTHER&token:last");
     add(&full, "Cookie", "_mkto_trk=id:561-HYG-937&token:_mch-example.com-1-11111");
     add(&full, "Cookie", "mkto_opt_out=1");
-    assert_int_equal(full.cookie_count, MKTO_REQUEST_COOKIES_MAX);
+    assert_true(full.cookie_count <= MKTO_REQUEST_COOKIES_MAX);
     assert_true(full.opt_out); /* wherever it stands */
     mkto_request_settle(&full);
-    assert_string_equal(full.visitor.best.token, "other");
+    assert_string_equal(full.visitor.best.token, "_mch-example.com-1-11111");
+}
+
+/* Before, between and behind more of another's than are kept. */
+static void too_many_cookies(void **state)
+{
+    (void)state;
+    static const char *const junk[] = {"_mkto_trk=x", "_mkto_trk=id:OTHER&token:_mch-a.b-1-11111"};
+    for (size_t at = 0; at < 40; at++) {
+        struct mkto_request request = {.host = MKTO_SLICE_LIT("www.example.com"),
+                                       .munchkin_id = MKTO_SLICE_LIT("561-HYG-937")};
+        for (size_t i = 0; i < 40; i++) {
+            add(&request, "Cookie", junk[at % 2]);
+            if (i == at) {
+                add(&request, "Cookie",
+                    "_mkto_trk=id:561-HYG-937&token:_mch-www.example.com-1-11111");
+            }
+            assert_true(request.cookie_count <= MKTO_REQUEST_COOKIES_MAX);
+        }
+        mkto_request_settle(&request);
+        assert_string_equal(request.visitor.best.token, "_mch-www.example.com-1-11111");
+    }
+}
+
+/* The first of equals, as with fewer. */
+static void too_many_equal_cookies(void **state)
+{
+    (void)state;
+    struct mkto_request request = {.host = MKTO_SLICE_LIT("www.example.com"),
+                                   .munchkin_id = MKTO_SLICE_LIT("561-HYG-937")};
+    char lines[3 * MKTO_REQUEST_COOKIES_MAX][64];
+    for (int i = 0; i < 3 * MKTO_REQUEST_COOKIES_MAX; i++) {
+        snprintf(lines[i], sizeof(lines[i]), "_mkto_trk=id:OTHER&token:t%d", i);
+        add(&request, "Cookie", lines[i]);
+    }
+    mkto_request_settle(&request);
+    assert_string_equal(request.visitor.best.token, "t0");
 }
 
 static void a_cookie_that_the_answer_brings(void **state)
@@ -299,6 +389,10 @@ int main(void)
         cmocka_unit_test(no_header),
         cmocka_unit_test(scheme),
         cmocka_unit_test(first_of_two),
+        cmocka_unit_test(what_headers_ask),
+        cmocka_unit_test(one_of_two_asks),
+        cmocka_unit_test(too_many_cookies),
+        cmocka_unit_test(too_many_equal_cookies),
         cmocka_unit_test(visitor),
         cmocka_unit_test(cookies_that_are_looked_at),
         cmocka_unit_test(a_cookie_that_the_answer_brings),
