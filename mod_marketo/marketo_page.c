@@ -89,7 +89,7 @@ static int log_request(request_rec *r)
     if (tracks && request->place == MARKETO_PLACE_SITE) {
         look(request);
     }
-    if (request->view.visitor.found) {
+    if (request->view.visitor.found && marketo_request_privacy(request) == MKTO_SKIP_NONE) {
         apr_table_setn(r->notes, "marketo_visitor", request->view.visitor.best.token);
     }
     return DECLINED;

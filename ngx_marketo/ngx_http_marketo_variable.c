@@ -45,7 +45,8 @@ static ngx_int_t ngx_http_marketo_visitor_variable(ngx_http_request_t *r,
 {
     const ngx_http_marketo_view_t *view = ngx_http_marketo_view(r);
     (void)data;
-    if (view == NULL || !view->request.visitor.found) {
+    if (view == NULL || !view->request.visitor.found ||
+        ngx_http_marketo_privacy(r, view) != MKTO_SKIP_NONE) {
         return ngx_http_marketo_show(v, MKTO_SLICE_NONE);
     }
     return ngx_http_marketo_show(v, mkto_slice_str(view->request.visitor.best.token));

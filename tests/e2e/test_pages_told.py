@@ -55,6 +55,22 @@ def test_what_a_page_view_says(server, fake):
         "dnt": None, "gpc": None, "origin": None, "sec_fetch_site": b"none", "subscription": b""}
 
 
+def test_a_log_names_only_who_may_be_known(server, fake):
+    log = server.directory + "/visitors.log"
+    if server.family == "nginx":
+        amend(server, "access_log off;", 'log_format ours "$uri [$marketo_visitor]"; access_log %s ours;' % log)
+    server.text["nginx"] += "marketo_consent $http_x_consent;\n"
+    server.text["httpd"] += 'CustomLog %s "%%U [%%{marketo_visitor}n]"\n<Location "/">\nMarketoConsent "%%{HTTP:X-Consent}"\n</Location>\n' % log
+    server.start()
+    for headers in ({}, {"X-Consent": "denied"}, {"X-Consent": "granted", "Cookie": COOKIE + "; mkto_opt_out=1"}, {"X-Consent": "granted"}):
+        server.get("/page.html", {**PERSON, **headers})
+        server.post("track", {"event": "x", "anonymousId": "a"}, {"Cookie": COOKIE, **headers})
+    fake.wait(2)
+    wait_until(lambda: server.read(log).count("\n") == 8, what="eight lines")
+    lines = [line for line in server.read(log).splitlines() if TOKEN in line]
+    assert sorted(lines) == ["/mkto/v1/track [%s]" % TOKEN, "/page.html [%s]" % TOKEN]
+
+
 def test_only_our_cookies_leave_the_server(server, fake):
     """What else a visitor has is nobody's business."""
     server.start()
