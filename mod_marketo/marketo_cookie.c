@@ -43,7 +43,7 @@ static int is_other(void *data, const char *name, const char *value)
 {
     (void)data;
     (void)name;
-    return strncmp(value, MKTO_COOKIE_NAME "=", sizeof(MKTO_COOKIE_NAME)) != 0;
+    return !mkto_cookie_is_ours(mkto_slice_str(value));
 }
 
 static bool sets_cookie(const request_rec *r)
@@ -127,10 +127,27 @@ static bool set_opt_out(struct marketo_request *request)
     return count > 0;
 }
 
+/* In the place of all that caches are told. */
+static void make_uncached(request_rec *r)
+{
+    static const char *const said[] = {"Cache-Control", "CDN-Cache-Control", "Surrogate-Control",
+                                       "Expires"};
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        apr_table_unset(r->headers_out, said[i]);
+        apr_table_unset(r->err_headers_out, said[i]);
+    }
+    apr_table_setn(r->headers_out, "Cache-Control", MKTO_COOKIE_UNCACHED);
+}
+
 static void give(struct marketo_request *request)
 {
     const enum mkto_cookie_step step = step_of(request);
     if (step == MKTO_COOKIE_LEAVE) {
+        return;
+    }
+    if (step == MKTO_COOKIE_SET_OPT_OUT) {
+        set_opt_out(request);
+        make_uncached(request->r);
         return;
     }
     bool given = set_opt_out(request);

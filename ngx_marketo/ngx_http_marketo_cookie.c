@@ -31,13 +31,6 @@ static bool ngx_http_marketo_is(const ngx_table_elt_t *h, const char *name)
     return h->key.len == len && ngx_strncasecmp(h->key.data, (u_char *)(uintptr_t)name, len) == 0;
 }
 
-static bool ngx_http_marketo_is_ours(const ngx_table_elt_t *h)
-{
-    static const char start[] = MKTO_COOKIE_NAME "=";
-    return h->value.len >= sizeof(start) - 1 &&
-           ngx_strncmp(h->value.data, start, sizeof(start) - 1) == 0;
-}
-
 static ngx_int_t ngx_http_marketo_join(ngx_http_request_t *r, struct mkto_slice *all,
                                        const ngx_str_t *more)
 {
@@ -81,7 +74,8 @@ static ngx_int_t ngx_http_marketo_read_response(ngx_http_request_t *r,
                 }
             } else if (ngx_http_marketo_is(h, "Expires")) {
                 response->expires = true;
-            } else if (ngx_http_marketo_is(h, "Set-Cookie") && ngx_http_marketo_is_ours(h)) {
+            } else if (ngx_http_marketo_is(h, "Set-Cookie") &&
+                       mkto_cookie_is_ours(ngx_http_marketo_slice(h->value))) {
                 response->has_cookie = true;
             }
         }
@@ -105,21 +99,43 @@ static ngx_int_t ngx_http_marketo_make_private(ngx_http_request_t *r, ngx_table_
     return NGX_OK;
 }
 
+/* In the place of all that caches are told. */
+static ngx_int_t ngx_http_marketo_make_uncached(ngx_http_request_t *r)
+{
+    static const char *const said[] = {"Cache-Control", "CDN-Cache-Control", "Surrogate-Control",
+                                       "Expires"};
+    static const ngx_str_t uncached = ngx_string(MKTO_COOKIE_UNCACHED);
+    for (ngx_list_part_t *part = &r->headers_out.headers.part; part != NULL; part = part->next) {
+        ngx_table_elt_t *headers = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            for (size_t k = 0; k < sizeof(said) / sizeof(said[0]); k++) {
+                if (ngx_http_marketo_is(&headers[i], said[k])) {
+                    headers[i].hash = 0;
+                }
+            }
+        }
+    }
+    return ngx_http_marketo_add_header(r, "Cache-Control", uncached) == NULL ? NGX_ERROR : NGX_OK;
+}
+
 /* A page may always bring a new visitor's cookie; a call only from a browser on our own pages: an
  * SDK would get another one each time, and its people are known by their ids. */
-static bool ngx_http_marketo_may_mint(ngx_http_request_t *r, bool ours)
+static bool ngx_http_marketo_may_mint(ngx_http_request_t *r)
 {
+    const ngx_http_marketo_loc_conf_t *mlcf =
+        ngx_http_get_module_loc_conf(r, ngx_http_marketo_module);
     const ngx_http_marketo_ctx_t *ctx = ngx_http_get_module_ctx(r, ngx_http_marketo_module);
-    return !ours || (ctx != NULL && ctx->site == MKTO_SITE_OWN);
+    return mlcf->use == NULL || (ctx != NULL && ctx->site == MKTO_SITE_OWN);
 }
 
 static ngx_int_t ngx_http_marketo_set_cookies(ngx_http_request_t *r, ngx_http_marketo_view_t *view,
-                                              const struct mkto_cookie_rule *rule, bool mint,
+                                              const struct mkto_cookie_rule *rule, bool visitors,
                                               int *count)
 {
     char text[3][MKTO_SET_COOKIE_MAX];
     *count = mkto_cookie_opt_out(&view->request, rule, text);
-    if (ngx_http_marketo_privacy(r, view) == MKTO_SKIP_NONE) {
+    if (visitors && ngx_http_marketo_privacy(r, view) == MKTO_SKIP_NONE) {
+        const bool mint = ngx_http_marketo_may_mint(r);
         ngx_http_marketo_cookie_keep(view, rule, mint);
         if (view->has_cookie && mkto_cookie_set_format(&view->request, rule, &view->cookie,
                                                        text[*count], sizeof(text[0])) > 0) {
@@ -140,7 +156,8 @@ static ngx_int_t ngx_http_marketo_send_cookie(ngx_http_request_t *r,
                                               const ngx_http_marketo_loc_conf_t *mlcf)
 {
     const struct mkto_cookie_rule *rule = &mlcf->cookie->rule;
-    const struct mkto_request nobody = {.method = ngx_http_marketo_method(r)};
+    const struct mkto_request nobody = {.method = ngx_http_marketo_method(r),
+                                        .uri = ngx_http_marketo_slice(r->main->unparsed_uri)};
     struct mkto_cookie_response response = {
         .status = (int)r->headers_out.status,
         .ours = mlcf->use != NULL,
@@ -160,9 +177,12 @@ static ngx_int_t ngx_http_marketo_send_cookie(ngx_http_request_t *r,
     if (step == MKTO_COOKIE_LEAVE) {
         return NGX_OK;
     }
-    const bool mint = ngx_http_marketo_may_mint(r, response.ours);
-    if (ngx_http_marketo_set_cookies(r, view, rule, mint, &count) != NGX_OK) {
+    const bool visitors = step != MKTO_COOKIE_SET_OPT_OUT;
+    if (ngx_http_marketo_set_cookies(r, view, rule, visitors, &count) != NGX_OK) {
         return NGX_ERROR;
+    }
+    if (!visitors) {
+        return ngx_http_marketo_make_uncached(r);
     }
     return count > 0 && step == MKTO_COOKIE_SET_PRIVATE ? ngx_http_marketo_make_private(r, control)
                                                         : NGX_OK;

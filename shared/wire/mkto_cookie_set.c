@@ -63,6 +63,13 @@ const char *mkto_cookie_domain_read(struct mkto_slice value, char *out)
 
 /* Whether it may be set. */
 
+bool mkto_cookie_is_ours(struct mkto_slice value)
+{
+    struct mkto_slice ignored;
+    return mkto_cookie_is(value, MKTO_SLICE_LIT(MKTO_COOKIE_NAME), &ignored) ||
+           mkto_cookie_is(value, MKTO_SLICE_LIT(MKTO_OPT_OUT_NAME), &ignored);
+}
+
 /* Cuts one directive off a Cache-Control list; a comma in quotes is none. */
 static struct mkto_slice next_directive(struct mkto_slice *list)
 {
@@ -136,22 +143,31 @@ static enum mkto_cookie_step by_caching(const struct mkto_cookie_response *respo
     return MKTO_COOKIE_SET_PRIVATE;
 }
 
+/* A page; no answer to HEAD, no part, no image. A 304 hardly ever says its type. */
+static bool is_page(const struct mkto_request *request, const struct mkto_cookie_response *response)
+{
+    return mkto_slice_is(request->method, "GET") &&
+           (response->status == 304 || mkto_page_is_document(response->content_type));
+}
+
 enum mkto_cookie_step mkto_cookie_may_set(const struct mkto_request *request,
                                           const struct mkto_cookie_rule *rule,
                                           const struct mkto_cookie_response *response)
 {
     if (rule->mode == MKTO_COOKIE_OFF || response->has_cookie || response->status < 200 ||
-        response->status == 206 || response->status == 304) {
-        return MKTO_COOKIE_LEAVE;
-    }
-    if (!response->ours && (!mkto_slice_is(request->method, "GET") ||
-                            !mkto_page_is_document(response->content_type))) {
+        response->status == 206) {
         return MKTO_COOKIE_LEAVE;
     }
     if (response->ours && response->status >= 400) { /* no place for a visitor to begin */
         return MKTO_COOKIE_LEAVE;
     }
-    return by_caching(response);
+    if (!response->ours && !is_page(request, response)) {
+        return MKTO_COOKIE_LEAVE;
+    }
+    const enum mkto_cookie_step step =
+        response->status == 304 ? MKTO_COOKIE_LEAVE : by_caching(response);
+    return step == MKTO_COOKIE_LEAVE && mkto_privacy_opt_out(request) >= 0 ? MKTO_COOKIE_SET_OPT_OUT
+                                                                           : step;
 }
 
 /* Which cookie. */
@@ -252,15 +268,16 @@ int mkto_cookie_opt_out(const struct mkto_request *request, const struct mkto_co
                         char out[2][MKTO_SET_COOKIE_MAX])
 {
     const int says = mkto_privacy_opt_out(request);
-    struct attributes as = {.name = MKTO_OPT_OUT_NAME,
-                            .life = says == 1 ? LIFE : END,
-                            .domain = pick_domain(request, rule, ""),
-                            .secure = request->https};
-    if (says < 0) {
+    const bool is_out = mkto_privacy_opted_out(request);
+    if (says < 0 && !is_out) {
         return 0;
     }
-    format(&as, says == 1 ? "id:true" : "", out[0], MKTO_SET_COOKIE_MAX);
-    if (says == 0) {
+    struct attributes as = {.name = MKTO_OPT_OUT_NAME,
+                            .life = is_out ? LIFE : END,
+                            .domain = pick_domain(request, rule, ""),
+                            .secure = request->https};
+    format(&as, is_out ? "id:true" : "", out[0], MKTO_SET_COOKIE_MAX);
+    if (says == 0 || (says < 0 && request->cookie_count == 0)) {
         return 1;
     }
     as.name = MKTO_COOKIE_NAME;

@@ -27,7 +27,7 @@ struct mkto_cookie_rule {
 struct mkto_cookie_response {
     int status;
     bool ours;       /* an answer of the tracking location: never cached */
-    bool has_cookie; /* it sets _mkto_trk already: the application's own wins */
+    bool has_cookie; /* mkto_cookie_is_ours: the application's own wins */
     bool expires;    /* it has an Expires header */
     struct mkto_slice content_type;
     struct mkto_slice
@@ -43,7 +43,15 @@ enum mkto_cookie_step {
     MKTO_COOKIE_LEAVE,       /* set no cookie here */
     MKTO_COOKIE_SET,         /* set it: no shared cache stores this response */
     MKTO_COOKIE_SET_PRIVATE, /* set it, and add `private` to Cache-Control, or a cache might */
+    /* Only what mkto_cookie_opt_out says: it was asked for, but caches may store the response. So
+     * MKTO_COOKIE_UNCACHED takes the place of all that it says to caches. */
+    MKTO_COOKIE_SET_OPT_OUT,
 };
+
+#define MKTO_COOKIE_UNCACHED "private, no-cache"
+
+/* Whether a Set-Cookie value is one of _mkto_trk or mkto_opt_out. */
+bool mkto_cookie_is_ours(struct mkto_slice value);
 
 /*
  * Whether this response may carry the cookie: only to a GET or an answer of ours, only a document
@@ -51,7 +59,8 @@ enum mkto_cookie_step {
  * has_cookie, not when the response says that caches may store it: public, s-maxage, max-age over 0
  * without private, Expires without Cache-Control. no-store outweighs all of them. A CDN goes by
  * cdn_control before Cache-Control, so that must not let it store either. marketo.js is public, so
- * it never carries one.
+ * it never carries one. SET_OPT_OUT where a request with marketo_opt_out gets a document that may
+ * be stored, or 304.
  */
 enum mkto_cookie_step mkto_cookie_may_set(const struct mkto_request *request,
                                           const struct mkto_cookie_rule *rule,
@@ -79,9 +88,10 @@ size_t mkto_cookie_set_format(const struct mkto_request *request,
                               char *out, size_t size);
 
 /*
- * marketo_opt_out in a page's query, as Munchkin does it: true writes mkto_opt_out=id:true for 730
- * days and ends _mkto_trk, false ends mkto_opt_out. Writes up to two Set-Cookie values; returns how
- * many. 0 when the query has no marketo_opt_out.
+ * The opt-out, as Munchkin does it: who has opted out (mkto_privacy_opted_out) gets
+ * mkto_opt_out=id:true for 730 days, again and again, for browsers drop early what a script wrote;
+ * his _mkto_trk is ended, when one came or the query has marketo_opt_out=true.
+ * marketo_opt_out=false ends mkto_opt_out. Writes up to two Set-Cookie values; returns how many.
  */
 int mkto_cookie_opt_out(const struct mkto_request *request, const struct mkto_cookie_rule *rule,
                         char out[2][MKTO_SET_COOKIE_MAX]);

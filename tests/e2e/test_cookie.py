@@ -15,6 +15,8 @@ from waiting import wait_until
 
 LIFE = "Max-Age=63072000; Path=/; "
 REFRESHED = COOKIE + "; " + LIFE + "Domain=example.com; SameSite=Lax"
+OUT = "mkto_opt_out=id:true; " + LIFE + "Domain=example.com; SameSite=Lax"
+ENDED = "_mkto_trk=; Max-Age=0; Path=/; Domain=example.com; SameSite=Lax"
 MINTED = re.compile(r"_mkto_trk=id:561-HYG-937&token:(_mch-example\.com-[0-9a-f]{32}); "
                     r"Max-Age=63072000; Path=/; Domain=example\.com; SameSite=Lax")
 OWN = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors", "Accept": "*/*"}
@@ -249,8 +251,7 @@ def test_never_twice(shared, path):
 # ---- privacy ----
 
 @pytest.mark.parametrize("headers", [{"X-Consent": "denied"}, {}, {"X-Consent": "granted", "Sec-GPC": "1"},
-                                     {"X-Consent": "granted", "DNT": "1"},
-                                     {"X-Consent": "granted", "Cookie": COOKIE + "; mkto_opt_out=id:true"}])
+                                     {"X-Consent": "granted", "DNT": "1"}])
 def test_without_consent(shared, headers):
     for path in ("/ask/page.html", "/ask/app/page"):
         assert not cookies(shared.ask(path, headers=headers))
@@ -263,11 +264,68 @@ def test_with_consent(shared):
 
 def test_opting_out_and_in(shared):
     out = shared.get("/mint/page.html?marketo_opt_out=true")
-    assert cookies(out) == ["mkto_opt_out=id:true; " + LIFE + "Domain=example.com; SameSite=Lax",
-                            "_mkto_trk=; Max-Age=0; Path=/; Domain=example.com; SameSite=Lax"]
+    assert cookies(out) == [OUT, ENDED]
     assert out.headers["cache-control"] == "private"
     back = shared.get("/mint/page.html?marketo_opt_out=false", Cookie=COOKIE + "; mkto_opt_out=id:true")
     assert cookies(back) == ["mkto_opt_out=; Max-Age=0; Path=/; Domain=example.com; SameSite=Lax", REFRESHED]
+
+
+def test_the_opt_out_lasts(shared):
+    """As long as tracking would: whoever is out gets it again with each page, and loses the visitor's cookie."""
+    for path in ("/refresh/page.html", "/mint/app/page", "/ask/page.html"):
+        reply = shared.get(path, Cookie=COOKIE + "; mkto_opt_out=true")
+        assert cookies(reply) == [OUT, ENDED] and reply.headers["cache-control"] == "private", path
+        assert cookies(shared.get(path, Cookie="mkto_opt_out=id:true")) == [OUT], path
+    assert not cookies(shared.get("/mint/public/page.html", Cookie="mkto_opt_out=id:true"))
+    assert not cookies(shared.get("/none/page.html", Cookie="mkto_opt_out=id:true"))
+    assert cookies(call(shared, {**PERSON, **OWN, "Cookie": "mkto_opt_out=id:true"})) == [OUT]
+    own = shared.get("/mint/app/page?h=Set-Cookie:mkto_opt_out%3D", Cookie="mkto_opt_out=id:true")
+    assert cookies(own) == ["mkto_opt_out="]
+
+
+@pytest.mark.parametrize("path", [
+    "/mint/public/page.html?", "/mint/expires/page.html?", "/mint/app/page?h=Cache-Control:public&",
+    "/mint/app/page?h=CDN-Cache-Control:max-age%3D60&h=Surrogate-Control:max-age%3D60&",
+    "/mint/app/page?h=Expires:Fri,%2001%20Jan%202100%2000:00:00%20GMT&"])
+def test_opting_out_where_caches_store(shared, path):
+    """The opt-out is the visitor's own; so this one answer is no cache's."""
+    for word, wanted in (("true", [OUT, ENDED]), ("false", ["mkto_opt_out=; Max-Age=0; Path=/; Domain=example.com; SameSite=Lax"])):
+        reply = shared.get(path + "marketo_opt_out=" + word, Cookie=COOKIE)
+        assert cookies(reply) == wanted and reply.every("cache-control") == ["private, no-cache"]
+        assert not {"expires", "cdn-cache-control", "surrogate-control"} & set(reply.headers)
+
+
+def test_opting_out_of_a_page_that_the_browser_has(shared):
+    since = shared.get("/mint/page.html").headers["last-modified"]
+    reply = shared.ask("/mint/page.html?marketo_opt_out=true", headers={"If-Modified-Since": since})
+    assert reply.status == 304 and cookies(reply) == [OUT, ENDED] and reply.headers["cache-control"] == "private, no-cache"
+
+
+# ---- headers in several lines ----
+
+@pytest.mark.parametrize("http2", [False, True])
+@pytest.mark.parametrize("first,second,wanted", [
+    ({"Sec-GPC": "1"}, {"sec-gpc": "1"}, []), ({"Sec-GPC": "0"}, {"sec-gpc": "1"}, []), ({"Sec-GPC": "1"}, {"sec-gpc": "0"}, []),
+    ({"DNT": "1"}, {"dnt": "1"}, []), ({"DNT": "0"}, {"dnt": "1"}, []),
+    ({"Cookie": COOKIE}, {"cookie": "mkto_opt_out=id:true"}, [OUT, ENDED]), ({"Cookie": "mkto_opt_out=id:true"}, {"cookie": COOKIE}, [OUT, ENDED])])
+def test_privacy_in_two_lines(shared, first, second, wanted, http2):
+    if http2 and shared.server.kind == "httpd-prefork":
+        pytest.skip("the prefork MPM has no HTTP/2")
+    replies = []
+    assert not shared.counted(lambda ask: replies.append(ask("/mint/page.html", headers={**first, **second}, http2=http2)))
+    assert cookies(replies[0]) == wanted
+
+
+def test_a_visitor_in_two_lines(shared):
+    for first, second in (("a=b", COOKIE), (COOKIE, "a=b"), ("a=b; c=d", "e=f; " + COOKIE + "; g=h")):
+        assert cookies(shared.ask("/mint/page.html", headers={"Cookie": first, "cookie": second})) == [REFRESHED]
+
+
+@pytest.mark.parametrize("junk", ["_mkto_trk=junk", "_mkto_trk=id:OTHER&token:_mch-other.org-abcd"])
+def test_a_visitor_behind_junk(shared, junk):
+    """A neighbour's cookies of longer paths stand in front, and hide nobody."""
+    for count in (8, 9, 40):
+        assert cookies(shared.get("/mint/page.html", Cookie="; ".join([junk] * count + [COOKIE] + [junk] * count))) == [REFRESHED]
 
 
 # ---- below the tracking location ----

@@ -421,6 +421,76 @@ static void opted_out(void **state)
                         "mkto_opt_out=; Max-Age=0; Path=/; Domain=example.com; SameSite=Lax");
 }
 
+/* Without a parameter: as long as he is out, and not a day longer. */
+static void still_opted_out(void **state)
+{
+    (void)state;
+    char out[2][MKTO_SET_COOKIE_MAX];
+    const char *again = "mkto_opt_out=id:true; Max-Age=63072000; Path=/; Domain=example.com; "
+                        "SameSite=Lax";
+    assert_int_equal(opt_out("/", "a=b; mkto_opt_out=true", false, out), 1);
+    assert_string_equal(out[0], again);
+    assert_int_equal(
+        opt_out("/", "mkto_opt_out=id:true; _mkto_trk=id:" ID "&token:_mch-example.com-abcd", false,
+                out),
+        2);
+    assert_string_equal(out[0], again);
+    assert_string_equal(out[1], "_mkto_trk=; Max-Age=0; Path=/; Domain=example.com; SameSite=Lax");
+    assert_int_equal(opt_out("/", "mkto_opt_out=; _mkto_trk=x", false, out), 0);
+    struct mkto_request request = request_of("www.example.com", "mkto_opt_out=id:true");
+    request.uri = MKTO_SLICE_LIT("/v1/t");
+    request.header[MKTO_HEADER_REFERER] =
+        MKTO_SLICE_LIT("https://www.example.com/?marketo_opt_out=false");
+    assert_int_equal(mkto_cookie_opt_out(&request, &refresh, out), 0);
+    request.opt_out = false;
+    request.header[MKTO_HEADER_REFERER] =
+        MKTO_SLICE_LIT("https://www.example.com/?marketo_opt_out=true");
+    assert_int_equal(mkto_cookie_opt_out(&request, &refresh, out), 1);
+    assert_string_equal(out[0], again);
+}
+
+/* What was asked for is given, whatever caches are told. */
+static void opting_out_of_a_cached_page(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *uri, *method, *type, *control;
+        int status;
+        enum mkto_cookie_step want;
+    } rows[] = {
+        {"/?marketo_opt_out=true", "GET", "text/html", "public, max-age=60", 200,
+         MKTO_COOKIE_SET_OPT_OUT},
+        {"/?marketo_opt_out=false", "GET", "text/html", "max-age=60", 200, MKTO_COOKIE_SET_OPT_OUT},
+        {"/?marketo_opt_out=true", "GET", NULL, NULL, 304, MKTO_COOKIE_SET_OPT_OUT},
+        {"/?marketo_opt_out=true", "GET", "text/html", "private", 200, MKTO_COOKIE_SET},
+        {"/?marketo_opt_out=1", "GET", "text/html", "public", 200, MKTO_COOKIE_LEAVE},
+        {"/?a=b", "GET", NULL, NULL, 304, MKTO_COOKIE_LEAVE},
+        {"/?marketo_opt_out=true", "HEAD", "text/html", "public", 200, MKTO_COOKIE_LEAVE},
+        {"/?marketo_opt_out=true", "GET", "text/html", "public", 206, MKTO_COOKIE_LEAVE},
+        {"/?marketo_opt_out=true", "GET", "image/gif", "public", 200, MKTO_COOKIE_LEAVE},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct mkto_request request = {.method = mkto_slice_str(rows[i].method),
+                                             .uri = mkto_slice_str(rows[i].uri)};
+        struct mkto_cookie_response response = {.status = rows[i].status,
+                                                .content_type = mkto_slice_str(rows[i].type),
+                                                .cache_control = mkto_slice_str(rows[i].control)};
+        assert_int_equal(mkto_cookie_may_set(&request, &mint, &response), rows[i].want);
+        response.has_cookie = true;
+        assert_int_equal(mkto_cookie_may_set(&request, &mint, &response), MKTO_COOKIE_LEAVE);
+    }
+}
+
+static void ours(void **state)
+{
+    (void)state;
+    assert_true(mkto_cookie_is_ours(MKTO_SLICE_LIT("_mkto_trk=x; Path=/")));
+    assert_true(mkto_cookie_is_ours(MKTO_SLICE_LIT("mkto_opt_out=; Max-Age=0")));
+    assert_false(mkto_cookie_is_ours(MKTO_SLICE_LIT("_mkto_trk2=x")));
+    assert_false(mkto_cookie_is_ours(MKTO_SLICE_LIT("a=_mkto_trk=x")));
+    assert_false(mkto_cookie_is_ours(MKTO_SLICE_NONE));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,6 +510,9 @@ int main(void)
         cmocka_unit_test(refreshed_domains),
         cmocka_unit_test(longest_host),
         cmocka_unit_test(opted_out),
+        cmocka_unit_test(still_opted_out),
+        cmocka_unit_test(opting_out_of_a_cached_page),
+        cmocka_unit_test(ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
