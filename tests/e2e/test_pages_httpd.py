@@ -212,6 +212,23 @@ def test_counts(server, fake):
     settle(server, fake)
 
 
+@pytest.mark.servers("httpd-event")
+@pytest.mark.parametrize("how,known", [("SetEnvIf Host . SAID=no SCHEME=https", "both"), ("SetEnv SAID no\nSetEnv SCHEME https", "consent"),
+                                       ("RewriteEngine On\nRewriteRule ^ - [E=SAID:no,E=SCHEME:https]", "neither")])
+def test_what_is_known_of_a_call(server, fake, how, known):
+    """README, Consent: of a page all of it is; a call is claimed before some of it is set."""
+    server.modules += ["env", "setenvif", "rewrite"]
+    server.text["httpd"] = TYPES + how + '\n<Location "/">\nMarketoTrackPages On\nMarketoScheme "%{reqenv:SCHEME}"\n</Location>\n'
+    server.text["httpd"] += '<If "%{QUERY_STRING} == \'ask\'">\nMarketoConsent "%{reqenv:SAID}" absent=granted\n</If>\n'
+    server.start()
+    assert server.get("/page.html", PERSON).status == server.post("track", b"{}", PERSON).status == 200
+    page, call = sorted(fake.wait(2), key=lambda event: event.call, reverse=True)
+    assert page.fields["https"] and ("https" in call.flags) == (known == "both")
+    assert server.get("/page.html?ask", PERSON).status == server.post("track?ask", b"{}", PERSON).status == 200
+    fake.wait_counts(consent=1 if known == "neither" else 2)
+    assert len(fake.events) == (3 if known == "neither" else 2)
+
+
 def test_access_log(server, fake):
     server.text["httpd"] += 'CustomLog %s/access.log "%%U %%{marketo_visitor}n %%{marketo_verdict}n %%{marketo_event_id}n"\n' % server.directory
     server.start()
