@@ -110,7 +110,11 @@ def processes_of(directory):
 def files_of(pid):
     """What the descriptors of a process stand for, but for what everybody may hold."""
     found = set()
-    for fd in os.listdir("/proc/%d/fd" % pid):
+    try:
+        descriptors = os.listdir("/proc/%d/fd" % pid)
+    except FileNotFoundError:  # it has ended meanwhile
+        descriptors = []
+    for fd in descriptors:
         try:
             found.add(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
         except OSError:

@@ -187,9 +187,12 @@ def test_silence_that_only_page_views_meet(server, fake):
     wait_until(lambda: re.search(LOST, server.read(server.log)), timeout=60, what="a word in the log")
     fake.wait(3, timeout=60)  # sent again on each new connection
     assert len(re.findall(LOST, server.read(server.log))) == 1
+    def told(what):
+        return sum(event.path.endswith(what) for event in fake.events)
+    before = told("?one")
     fake.rule = lambda event: Answer("stored")
     assert server.get("/page.html?two", PERSON).status == 200
-    wait_until(lambda: any(event.path.endswith("?two") for event in fake.events), what="the second page view")
+    wait_until(lambda: told("?two") and told("?one") > before, timeout=60, what="both, and an answer to each")
     assert len({event.fields["request_id"] for event in fake.events}) == 2
 
 

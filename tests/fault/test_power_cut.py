@@ -58,7 +58,7 @@ class Ledger:
         with self.sandbox.store.lock:
             calls = [call for call in self.sandbox.store.calls if call["answer"] is not None]
         for call in calls:
-            if call["op"] == "sync":  # a courier that is killed may leave half a call behind, which gets no result
+            if call["op"] == "sync" and call["answer"]:  # a courier that is killed may leave half a call behind, which gets no result
                 results = json.loads(call["answer"]).get("result", [])
                 for sent, result in zip(json.loads(call["body"])["input"] if results else [], results):
                     if result["status"] in ("created", "updated"):
