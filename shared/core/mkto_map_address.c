@@ -2,7 +2,6 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
-#include <strings.h>
 
 #define PORT_DIGITS 5
 #define PORT_MAX 65535
@@ -21,12 +20,6 @@ static size_t span_to(struct mkto_slice text, char end, char other)
         at++;
     }
     return at;
-}
-
-static bool starts_with(struct mkto_slice text, const char *word)
-{
-    size_t len = strlen(word);
-    return text.len >= len && strncasecmp(text.data, word, len) == 0;
 }
 
 /* Bytes of "scheme:" at the front, 0 when there is none. */
@@ -114,7 +107,7 @@ static void read_rest(struct mkto_slice text, struct mkto_map_address *address)
 /* Behind "https:": "//host:port/path" */
 static bool read_behind_scheme(struct mkto_slice text, struct mkto_map_address *address)
 {
-    if (!starts_with(text, "//")) {
+    if (!mkto_slice_begins_fold(text, "//")) {
         return false;
     }
     text = from(text, 2);
@@ -147,8 +140,8 @@ bool mkto_map_address_parse(struct mkto_slice url, const struct mkto_map_address
         return false;
     }
     if (scheme > 0) {
-        bool https = starts_with(url, "https:");
-        if (!https && !starts_with(url, "http:")) {
+        bool https = mkto_slice_begins_fold(url, "https:");
+        if (!https && !mkto_slice_begins_fold(url, "http:")) {
             return false;
         }
         address->scheme = https ? "https:" : "http:";
@@ -158,7 +151,7 @@ bool mkto_map_address_parse(struct mkto_slice url, const struct mkto_map_address
         return false;
     }
     *address = *base;
-    if (starts_with(url, "//")) {
+    if (mkto_slice_begins_fold(url, "//")) {
         return read_behind_scheme(url, address);
     }
     read_rest(url, address);

@@ -3,7 +3,6 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
-#include <strings.h>
 
 #include "mkto_event_time.h"
 #include "mkto_map_address.h"
@@ -138,20 +137,14 @@ static bool find_track(const struct visit *visit, struct mkto_map_address *addre
 
 /* ---- clicks ---- */
 
-static bool starts_with(struct mkto_slice text, const char *word)
-{
-    size_t len = strlen(word);
-    return text.len >= len && strncasecmp(text.data, word, len) == 0;
-}
-
 /* Where a link of a page can lead: a path, or what stands in an anchor's href as a browser gives
  * it. Munchkin records the two without a host since its version 162. */
 static bool is_link(struct mkto_slice href)
 {
     struct mkto_map_address address;
-    return (starts_with(href, "/") && !starts_with(href, "//")) || starts_with(href, "mailto:") ||
-           starts_with(href, "tel:") ||
-           (starts_with(href, "http") && mkto_map_address_parse(href, NULL, &address));
+    return (mkto_slice_begins_fold(href, "/") && !mkto_slice_begins_fold(href, "//")) ||
+           mkto_slice_begins_fold(href, "mailto:") || mkto_slice_begins_fold(href, "tel:") ||
+           (mkto_slice_begins_fold(href, "http") && mkto_map_address_parse(href, NULL, &address));
 }
 
 /* The link that a track says was clicked; absent: it is no click. What is no link counts as

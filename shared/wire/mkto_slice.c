@@ -7,6 +7,12 @@ bool mkto_slice_eq_fold(struct mkto_slice a, struct mkto_slice b)
     return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
 }
 
+bool mkto_slice_begins_fold(struct mkto_slice s, const char *word)
+{
+    const size_t len = strlen(word);
+    return s.len >= len && (len == 0 || strncasecmp(s.data, word, len) == 0);
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';

@@ -42,6 +42,9 @@ static inline bool mkto_slice_is_fold(struct mkto_slice a, const char *s)
     return mkto_slice_eq_fold(a, mkto_slice_str(s));
 }
 
+/* Whether it begins with that word, in any case. */
+bool mkto_slice_begins_fold(struct mkto_slice s, const char *word);
+
 /* Without blanks and tabs at both ends. */
 struct mkto_slice mkto_slice_trim(struct mkto_slice s);
 

@@ -15,6 +15,17 @@ static void folds(void **state)
     assert_string_equal(out, "az@[\xc4z");
 }
 
+static void begins(void **state)
+{
+    (void)state;
+    assert_true(mkto_slice_begins_fold(MKTO_SLICE_LIT("HTTPS://x"), "https:"));
+    assert_true(mkto_slice_begins_fold(MKTO_SLICE_LIT("tel:"), "tel:"));
+    assert_true(mkto_slice_begins_fold(MKTO_SLICE_NONE, ""));
+    assert_false(mkto_slice_begins_fold(MKTO_SLICE_LIT("tel"), "tel:"));
+    assert_false(mkto_slice_begins_fold(MKTO_SLICE_LIT("xtel:"), "tel:"));
+    assert_false(mkto_slice_begins_fold(MKTO_SLICE_NONE, "a"));
+}
+
 static void trims(void **state)
 {
     (void)state;
@@ -95,8 +106,13 @@ static void never_past_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folds),    cmocka_unit_test(trims), cmocka_unit_test(cuts),
-        cmocka_unit_test(unquotes), cmocka_unit_test(sets),  cmocka_unit_test(never_past_the_end),
+        cmocka_unit_test(folds),
+        cmocka_unit_test(begins),
+        cmocka_unit_test(trims),
+        cmocka_unit_test(cuts),
+        cmocka_unit_test(unquotes),
+        cmocka_unit_test(sets),
+        cmocka_unit_test(never_past_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
