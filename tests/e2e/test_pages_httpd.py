@@ -70,6 +70,7 @@ def ask_until(server, ended, name):
             return
 
 
+@pytest.mark.skipif("MKTO_SANITIZED" in os.environ, reason="looking for leaks, a child takes longer to end than httpd gives it, and is killed")
 @pytest.mark.parametrize("how", ["stop", "restart"])
 def test_the_end_comes_in_between(server, fake, how):
     """SIGTERM ends a child in the middle of a request: Marketo gets every page that the access log knows."""
