@@ -358,7 +358,7 @@ class Httpd(Server):
     # a hundred stops. And a fresh mod_ssl on a machine whose libssl still waits for the same security update.
     ANNOUNCED = [r"AH0309[23]: process_\w+: apr_pollset_add failure",
                  r"AH01882: Init: this version of mod_ssl was compiled against a newer library"]
-    if os.environ.get("MKTO_SANITIZED"):  # looking for leaks, a child takes longer to end than httpd gives it
+    if SANITIZED:  # looking for leaks, a child takes longer to end than httpd gives it
         ANNOUNCED += [r"AH00045: child process \d+ still did not exit, sending a SIGTERM"]
     RELOAD, QUIT = signal.SIGUSR1, signal.SIGWINCH
     BAD = re.compile(r"^(\[[^]]*\] )?\[\w*:(%s)\]|^AH\d+: |^Syntax error" % BAD)
