@@ -3,11 +3,17 @@ A machine that stands where Marketo should be, and does something else; then it 
 
     with Front(sandbox, directory, tls=True) as front:
         front.url, front.ca_file
-        front.does(front.never)       # from the next connection on
+        front.does(front.never, "token", "visit")   # to these CALLS, or to all, from the next one on; others are passed on
         front.cert = "expired"        # of TLS: good, expired, wrong_host, self_signed, old (TLS 1.0)
         front.mend()
-        front.met                     # connections that got the hostile treatment so far
+        front.met                     # CALLS -> how often the hostile treatment came to its end
+        front.shaken                  # connections with a bad certificate
+        front.heard                   # calls that came over one
+        front.fed                     # bytes that huge has got rid of
 """
+import collections
+import email.policy
+import http.client
 import os
 import socket
 import ssl
@@ -17,12 +23,16 @@ import warnings
 
 KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 HUGE = 100 << 20  # bytes
+SLOW = 400  # bytes, and seconds
+WIRE = email.policy.HTTP.clone(max_line_length=None)
+CALLS = {"token": b"/identity/", "leads": b"/rest/v1/leads", "visit": b"/webevents/", "soap": b"/soap/"}  # and how their paths begin
 
 
 class Front:
     def __init__(self, sandbox, directory, tls=False):
         self.sandbox, self.directory, self.tls = sandbox, str(directory), tls
-        self.cert, self.behaviour, self.met = "good", None, 0
+        self.cert, self.behaviour, self.victims = "good", None, ()
+        self.met, self.shaken, self.heard, self.fed = collections.Counter(), 0, 0, 0
         self._stop = threading.Event()
         self._contexts = {}
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -39,17 +49,17 @@ class Front:
         self._stop.set()
         self._listener.close()
 
-    def does(self, behaviour):
-        self.behaviour = behaviour
+    def does(self, behaviour, *victims):
+        self.behaviour, self.victims = behaviour, victims or tuple(CALLS)
 
     def mend(self):
-        self.behaviour, self.cert = None, "good"
+        self.behaviour, self.victims, self.cert = None, (), "good"
 
     # ---- what it may do: each gets a connection whose request has been read ----
 
     def slow(self, conn):
-        """One byte a second."""
-        for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}":
+        """One byte a second: nobody's patience lasts until the end."""
+        for byte in b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SLOW + b" " * SLOW:
             conn.sendall(bytes([byte]))
             if self._stop.wait(1):
                 return
@@ -59,11 +69,11 @@ class Front:
         conn.settimeout(60)
         conn.recv(1)  # until the other side gives up
 
-    @staticmethod
-    def huge(conn):
+    def huge(self, conn):
         conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % HUGE)
         for _ in range(HUGE >> 16):
             conn.sendall(b" " * 65536)
+            self.fed += 65536
 
     @staticmethod
     def page(conn):
@@ -103,28 +113,46 @@ class Front:
             threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
 
     def _serve(self, conn):
-        hostile = self.behaviour is not None or self.cert != "good"
-        behaviour = self.behaviour
+        bad = self.cert != "good"
         try:
             with conn:
                 if self.tls:
                     conn = self._contexts[self.cert].wrap_socket(conn, server_side=True)
-                if behaviour is None:
-                    self._pass_on(conn)
-                elif conn.recv(65536):
-                    behaviour(conn)
+                with conn.makefile("rb") as stream:
+                    while self._call(conn, stream, bad):
+                        pass
         except OSError:
             pass
         finally:
-            self.met += hostile
+            self.shaken += bad
 
-    def _pass_on(self, conn):
+    def _call(self, conn, stream, bad):
+        """One request. Whether another one may follow."""
+        line, head = stream.readline(), http.client.parse_headers(stream)
+        if not line:
+            return False
+        body = stream.read(int(head.get("Content-Length") or 0))
+        self.heard += bad
+        call = next((name for name, path in CALLS.items() if line.split()[1].startswith(path)), None)
+        behaviour = self.behaviour
+        if behaviour is not None and call in self.victims:
+            try:
+                behaviour(conn)
+            finally:
+                self.met[call] += 1
+            return False
+        conn.sendall(self._pass_on(line, head, body))
+        return True
+
+    def _pass_on(self, line, head, body):
+        """The sandbox's answer."""
         host, _, port = self.sandbox.url.rpartition("/")[2].partition(":")
         with socket.create_connection((host, int(port))) as marketo:
-            back = threading.Thread(target=copy, args=(marketo, conn), daemon=True)
-            back.start()
-            copy(conn, marketo)
-            back.join()
+            marketo.sendall(line + head.as_bytes(policy=WIRE) + body)
+            with http.client.HTTPResponse(marketo) as reply:
+                reply.begin()
+                text = reply.read()
+                return b"HTTP/1.1 %d %s\r\n%s" % (reply.status, reply.reason.encode(), reply.headers.as_bytes(policy=WIRE)) + text
 
     def _run(self, *command):
         subprocess.run(["openssl", *command], cwd=self.directory, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -150,18 +178,3 @@ class Front:
 
 def answer(conn, body, kind="application/json"):
     conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind.encode(), len(body)) + body)
-
-
-def copy(source, sink):
-    try:
-        while True:
-            data = source.recv(65536)
-            if not data:
-                break
-            sink.sendall(data)
-    except OSError:
-        pass
-    try:
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
