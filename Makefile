@@ -34,7 +34,7 @@ unit e2e browser fault lint asan asan-e2e tsan valgrind: test-deps ## one layer 
 	@$(PYTHON) tests/run.py --out $(OUT) --jobs $(JOBS) $@
 
 bench growth: test-deps build ## measure against the servers' own numbers; growth: beside many waiting events
-	@cmake --build $(OUT)/build --target core_speed >$(OUT)/build.log
+	@cmake --build $(OUT)/build --target core_speed disk_clock >$(OUT)/build.log
 	@$(PYTHON) tests/bench/bench.py --out $(OUT) $(BENCH) $(@:bench=)
 
 bench-long: ## the same with 15 rounds of 5 s

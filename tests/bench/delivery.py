@@ -5,33 +5,24 @@ the spool, memory and start with many events waiting.
 import json
 import os
 import re
+import statistics
 import subprocess
 import time
 
 from stand import free_port  # and the sandbox can be imported
 from marketo_sandbox import Sandbox
+from usage import cpu_us
 
 VISITS = 200000
 WAITING = 1000000
 LEADS = 6000
+ROUNDS = 3  # of visits; what waits by the million is measured once
 PATIENCE = 120  # seconds
-CONF = """[marketo]
-munchkin_id = 561-HYG-937
-rest_endpoint = {rest}
-munchkin_endpoint = {munchkin}
-rest_client_id = sandbox-client
-rest_client_secret_file = {dir}/secret
-host = www.example.com
-visits_at_once = 256
-ca_file = {dir}/collector.pem
-[spool]
-path = {dir}/spool
-max_size = 20G
-"""
-COLLECTOR = """daemon off; {user} worker_processes 1; pid {dir}/collector.pid; error_log {dir}/collector.log warn;
+PROTOCOLS = ("HTTP/1.1", "HTTP/2.0")
+COLLECTOR = """daemon off; {user} worker_processes 1; pid {dir}/collector{port}.pid; error_log {dir}/collector.log warn;
 events {{ worker_connections 4096; }}
 http {{
-    log_format when '$msec'; access_log {dir}/collector.access when; keepalive_requests 1000000000;
+    log_format when '$msec $server_protocol'; access_log {dir}/collector.access when; keepalive_requests 1000000000;
     client_body_temp_path {dir}/cb; proxy_temp_path {dir}/cp; fastcgi_temp_path {dir}/cf; uwsgi_temp_path {dir}/cu;
     scgi_temp_path {dir}/cs;
     server {{
@@ -50,7 +41,7 @@ http {{
 
 def status(stand):
     done = subprocess.run([os.path.join(stand.out, "marketo"), "status", "--json", "--config",
-                           os.path.join(stand.dir, "marketo.conf")], capture_output=True, text=True, check=False)
+                           stand.place.conf], capture_output=True, text=True, check=False)
     return json.loads(done.stdout) if done.returncode == 0 and done.stdout.startswith("{") else None
 
 
@@ -69,14 +60,6 @@ def wait_for(what, predicate):
     raise SystemExit("bench: %s did not come about within %d s" % (what, PATIENCE))
 
 
-def certificate(stand):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                    "-keyout", os.path.join(stand.dir, "collector.key"), "-out", os.path.join(stand.dir, "collector.pem")],
-                   check=True, capture_output=True)
-    os.chmod(os.path.join(stand.dir, "collector.pem"), 0o644)
-
-
 def track(number):
     """Of a visitor of its own: in one visitor's lane the order holds, and one would wait for the other."""
     return '{"type":"track","userId":"v%d","event":"Update Buying Period","properties":{"newPeriod":"2016-01-01"}}' % number
@@ -84,22 +67,57 @@ def track(number):
 
 def spool_bytes(stand):
     """Of the database and its WAL, as `du` counts."""
-    spool = os.path.join(stand.dir, "spool")
+    spool = stand.place.spool
     return sum(os.stat(os.path.join(spool, name)).st_blocks * 512 for name in os.listdir(spool) if name.startswith("spool."))
 
 
-def visits(stand, rest, collector):
-    """Visits of different visitors from a full spool to a collector."""
-    configure(stand, rest, collector)
+def settled(stand, number):
+    """What number(stand) says when it does not change any more."""
+    last, same = None, 0
+    while same < 5:
+        now = number(stand)
+        same = same + 1 if now == last and now else 0
+        last = now
+        time.sleep(0.1)
+    return last
+
+
+def visits(stand):
+    """Visits of different visitors from a full spool to a collector, and the protocol that the collector saw."""
     stand.fresh_courier()
     count = stand.fill(VISITS, track)
+    access = forgotten_access(stand)
     stand.start_courier(hold=False)
     begun = wait_for("the first visit", lambda: (status(stand) or {}).get("spool") and waiting(stand) < count and time.monotonic())
-    left = waiting(stand)
-    cpu = stand.courier_ticks()
+    left, cpu = waiting(stand), cpu_us(stand.courier.pid)
     wait_for("the last visit", lambda: waiting(stand) == 0)
     seconds = time.monotonic() - begun
-    return {"visits_per_s": left / seconds, "courier_us_per_visit": (stand.courier_ticks() - cpu) / os.sysconf("SC_CLK_TCK") / left * 1e6}
+    return {"visits_per_s": left / seconds, "courier_us_per_visit": (cpu_us(stand.courier.pid) - cpu) / left, "protocol": spoken(access)}
+
+
+def forgotten_access(stand):
+    """The collectors' access log, empty."""
+    return stand.write("collector.access", "")
+
+
+def spoken(access):
+    with open(access, encoding="ascii") as file:
+        found = {line.split()[1] for line in file if line.endswith("\n")}
+    if len(found) != 1:
+        raise SystemExit("bench: the collector saw %s in one run" % (", ".join(sorted(found)) or "nothing"))
+    return found.pop()
+
+
+def rounds_of_visits(stand, rest, collector, protocol):
+    stand.configure(rest, collector)
+    runs = [visits(stand) for _ in range(ROUNDS)]
+    print("." * ROUNDS, end="", flush=True)
+    for run in runs:
+        if run["protocol"] != protocol:
+            raise SystemExit("bench: the collector saw %s, not %s" % (run["protocol"], protocol))
+    rates = [run["visits_per_s"] for run in runs]
+    return {"visits_per_s": statistics.median(rates), "low": min(rates), "high": max(rates), "protocol": protocol,
+            "courier_us_per_visit": statistics.median(run["courier_us_per_visit"] for run in runs)}
 
 
 def backlog(stand, count):
@@ -108,9 +126,7 @@ def backlog(stand, count):
     before = spool_bytes(stand)
     stand.fill(count, track)
     size = (spool_bytes(stand) - before) / count
-    access = os.path.join(stand.dir, "collector.access")
-    with open(access, "w", encoding="ascii"):
-        pass
+    access = forgotten_access(stand)
     started = time.time()
     stand.start_courier(hold=False)
     first = wait_for("the first delivery", lambda: _first_line(access))
@@ -128,7 +144,7 @@ def peak_mib(stand):
 def _first_line(path):
     with open(path, encoding="ascii") as file:
         line = file.readline()
-    return float(line) if line.endswith("\n") else 0.0
+    return float(line.split()[0]) if line.endswith("\n") else 0.0
 
 
 def leads(stand, sandbox):
@@ -143,13 +159,8 @@ def leads(stand, sandbox):
     return {"leads": LEADS, "calls": calls, "leads_per_call": LEADS / calls}
 
 
-def configure(stand, rest, collector):
-    stand.write("marketo.conf", CONF.format(dir=stand.dir, rest=rest, munchkin=collector))
-
-
 def collectors(stand):
     """Addresses of two: one speaks HTTP/1.1, the other HTTP/2."""
-    certificate(stand)
     ports = free_port(), free_port()
     conf = stand.write("collector.conf", COLLECTOR.format(dir=stand.dir, port=ports[0], port2=ports[1], user=stand.nginx_user))
     stand.serve(["nginx", "-e", os.path.join(stand.dir, "collector.log"), "-p", stand.dir, "-c", conf], ports[0])
@@ -157,11 +168,14 @@ def collectors(stand):
 
 
 def measure(stand):
-    http1, http2 = collectors(stand)
+    addresses = collectors(stand)
     sandbox = Sandbox().start()
     stand.own(stand.write("secret", sandbox.store.settings["client_secret"], 0o600))
     try:
-        return {"visits_http1": visits(stand, sandbox.url, http1), "visits": visits(stand, sandbox.url, http2),
-                "million": backlog(stand, WAITING), "leads": leads(stand, sandbox)}
+        http1, http2 = (rounds_of_visits(stand, sandbox.url, *one) for one in zip(addresses, PROTOCOLS))
+        return {"visits_http1": http1, "visits": http2, "million": backlog(stand, WAITING), "leads": leads(stand, sandbox)}
     finally:
+        print()
         sandbox.stop()
+        stand.stop_courier()
+        stand.end_servers()

@@ -1,30 +1,44 @@
 """
-POSTs against the same server's own 204, in alternating rounds: an empty spool each time, delivery paused.
+POSTs against the same server's own 204, in alternating rounds: an empty spool each time, delivery paused unless the name says otherwise.
 """
+import collections
 import statistics
 import time
 
 import delivery
+from stand import free_port
 
 CONNECTIONS = (1, 16, 64, 256)
 SETTLED = 1.5  # seconds, by which what is not acknowledged is on disk, too
+SYNC_US = 150  # of the disk that is made of sleeps: a good one of a server
+# A server: its address, its master. A case: beside is the name of that which it is compared with, at as many connections.
+Server = collections.namedtuple("Server", "url pid")
+Case = collections.namedtuple("Case", "name connections beside server path script events place hold", defaults=("post.lua", 1, None, True))
+SLEPT = "nginx durable, disk of %d µs" % SYNC_US
 
 
-def cases(nginx, httpd):
-    """Name, connections, the case that it is compared with, URL, wrk script, events a request, the server's master."""
-    found = []
-    for connections in CONNECTIONS:
-        found += [("nginx 204", connections, "nginx 204", nginx[0] + "/204", "post.lua", 1, nginx[1]),
-                  ("nginx durable", connections, "nginx 204", nginx[0] + "/mkto/v1/track", "post.lua", 1, nginx[1]),
-                  ("nginx memory", connections, "nginx 204", nginx[0] + "/memory/v1/track", "post.lua", 1, nginx[1])]
+def plain_cases(server, connections, name):
+    own = name + " 204"
+    return [Case(own, connections, own, server, "/204"),
+            Case(name + " durable", connections, own, server, "/mkto/v1/track"),
+            Case(name + " memory", connections, own, server, "/memory/v1/track")]
+
+
+def cases(stand):
+    app, slept = stand.app(), stand.slow_memory(SYNC_US)
+    one, two = Server(*stand.nginx(app)), Server(*stand.nginx(app, workers="auto"))
+    beside = Server(*stand.nginx(app, place=slept))
+    found = [case for connections in CONNECTIONS for case in plain_cases(one, connections, "nginx")]
+    found += [Case(SLEPT, connections, "nginx 204", beside, "/mkto/v1/track", place=slept) for connections in (64, 256)]
     return found + [
-        ("nginx 204, batch of 100", 16, "nginx 204, batch of 100", nginx[0] + "/204", "batch.lua", 100, nginx[1]),
-        ("nginx durable, batch of 100", 16, "nginx 204, batch of 100", nginx[0] + "/mkto/v1/batch", "batch.lua", 100, nginx[1]),
-        ("nginx proxied page", 64, "nginx proxied page", nginx[0] + "/plain/", "get.lua", 1, nginx[1]),
-        ("nginx proxied page, tracked", 64, "nginx proxied page", nginx[0] + "/tracked/", "get.lua", 1, nginx[1]),
-        ("httpd 204", 64, "httpd 204", httpd[0] + "/204", "post.lua", 1, httpd[1]),
-        ("httpd durable", 64, "httpd 204", httpd[0] + "/mkto/v1/track", "post.lua", 1, httpd[1]),
-        ("httpd memory", 64, "httpd 204", httpd[0] + "/memory/v1/track", "post.lua", 1, httpd[1]),
+        Case("nginx durable, while delivering", 64, "nginx 204", one, "/mkto/v1/track", "visitors.lua", hold=False),
+        Case("nginx 204, batch of 100", 16, "nginx 204, batch of 100", one, "/204", "batch.lua"),
+        Case("nginx durable, batch of 100", 16, "nginx 204, batch of 100", one, "/mkto/v1/batch", "batch.lua", 100),
+        Case("nginx proxied page", 64, "nginx proxied page", one, "/plain/", "get.lua"),
+        Case("nginx proxied page, tracked", 64, "nginx proxied page", one, "/tracked/", "get.lua"),
+        *plain_cases(two, 256, "nginx, worker_processes auto:")[:2],
+        *plain_cases(Server(*stand.httpd()), 64, "httpd"),
+        *plain_cases(Server(*stand.httpd("prefork")), 64, "httpd prefork")[:2],
     ]
 
 
@@ -34,23 +48,32 @@ def views(stand):
     return (delivery.waiting(stand) - 1) / stand.seconds  # one is wait_ready's
 
 
+def one_round(stand, case):
+    if not case.path.endswith("/204"):
+        stand.fresh_courier(case.hold, case.place)
+        stand.wait_ready(case.server.url + "/mkto/v1/track")
+    figures = stand.wrk(case.server.url + case.path, case.connections, case.server.pid, case.script)
+    figures["events"] = figures["rate"] * case.events if case.script != "get.lua" else views(stand)
+    if stand.courier:
+        now = delivery.status(stand)
+        figures["per_commit"] = now["intake"]["accepted"] / max(now["intake"]["commits"], 1)
+        figures["delivered"] = sum(one["counters"]["visits"] for one in now["dispatch"]["subscriptions"]) / stand.seconds
+    stand.stop_courier()
+    print(".", end="", flush=True)
+    return figures
+
+
 def measure(stand, rounds):
     """The rounds of every case: [((name, connections), the case beside it, [figures])]."""
-    nginx, httpd = stand.nginx(), stand.httpd()
-    todo = cases(nginx, httpd)
-    results = {(case[0], case[1]): [] for case in todo}
+    stand.configure("http://127.0.0.1:%d" % free_port(), delivery.collectors(stand)[1])
+    todo = cases(stand)
+    results = {case: [] for case in todo}
     for number in range(rounds):
-        for name, connections, _, url, script, events, pid in (todo if number % 2 == 0 else todo[::-1]):
-            if not url.endswith("/204"):
-                stand.fresh_courier()
-                stand.wait_ready(nginx[0] + "/mkto/v1/track")
-            figures = stand.wrk(url, connections, pid, script)
-            figures["events"] = figures["rate"] * events if script != "get.lua" else views(stand)
-            results[name, connections].append(figures)
-            stand.stop_courier()
-            print(".", end="", flush=True)
+        for case in todo if number % 2 == 0 else todo[::-1]:
+            results[case].append(one_round(stand, case))
     print()
-    return [((case[0], case[1]), (case[2], case[1]), results[case[0], case[1]]) for case in todo]
+    stand.end_servers()
+    return [((case.name, case.connections), (case.beside, case.connections), results[case]) for case in todo]
 
 
 def middle(runs, key="rate"):
@@ -64,10 +87,10 @@ def ratios(runs, beside, key="rate"):
 
 def row(name, connections, runs, beside):
     spread, cpu = ratios(runs, beside), ratios(runs, beside, "cpu")
-    return {"case": name, "connections": connections, "rate": middle(runs), "events": middle(runs, "events"),
-            "ratio": statistics.median(spread), "ratio_low": min(spread), "ratio_high": max(spread),
-            "p50": middle(runs, "p50"), "p99": middle(runs, "p99"), "p999": middle(runs, "p999"), "cpu": middle(runs, "cpu"),
-            "cpu_ratio": statistics.median(cpu) if connections > 1 and cpu else None, "courier_cpu": middle(runs, "courier_cpu")}
+    found = {key: middle(runs, key) for key in runs[0]}
+    return dict(found, case=name, connections=connections, ratio=statistics.median(spread), ratio_low=min(spread), ratio_high=max(spread),
+                cpu_ratio=statistics.median(cpu), cpu_ratio_low=min(cpu), cpu_ratio_high=max(cpu),
+                sync_share=found["sync_us"] * found["rate"] / found["requests"] / 1e6)
 
 
 def rows(results):

@@ -83,34 +83,71 @@ def table(heads, lines):
 
 
 def bars_table(bars):
-    return table(["bar", "wanted", "measured", ""], [[b["bar"], "%s %g" % (b["sign"], b["wanted"]), "%.2f" % b["measured"],
+    return table(["bar", "wanted", "measured", ""], [[b["bar"], "%s %g" % (b["sign"], b["wanted"]), "%.*f" % (b["digits"], b["measured"]),
                                                       "met" if b["met"] else "**not met**"] for b in bars])
 
 
-def events(row):
-    return "–" if "204" in row["case"] or row["case"].endswith("page") else "%.0f" % row["events"]
+def untouched(row):
+    """The server's own number, in which no courier has a part."""
+    return " 204" in row["case"] or row["case"].endswith("page")
+
+
+def spread(row, key):
+    if row[key + "_low"] == row[key + "_high"]:
+        return "–"
+    return "%.2f–%.2f" % (row[key + "_low"], row[key + "_high"])
 
 
 def rates_table(rows):
     return table(["case", "connections", "requests/s", "events/s", "÷ own", "spread", "p50 ms", "p99 ms", "p99.9 ms", "server µs", "÷ own",
-                  "courier µs"],
-                 [[r["case"], "%d" % r["connections"], "%.0f" % r["rate"], events(r), "%.2f" % r["ratio"],
-                   "%.2f–%.2f" % (r["ratio_low"], r["ratio_high"]), "%.2f" % r["p50"], "%.2f" % r["p99"], "%.2f" % r["p999"],
-                   "%.1f" % r["cpu"], "–" if r["cpu_ratio"] is None else "%.2f" % r["cpu_ratio"],
-                   "–" if "204" in r["case"] or r["case"].endswith("page") else "%.1f" % r["courier_cpu"]] for r in rows])
+                  "spread", "courier µs"],
+                 [[r["case"], "%d" % r["connections"], "%.0f" % r["rate"], "–" if untouched(r) else "%.0f" % r["events"],
+                   "%.2f" % r["ratio"], spread(r, "ratio"), "%.2f" % r["p50"], "%.2f" % r["p99"], "%.2f" % r["p999"],
+                   "%.1f" % r["cpu"], "%.2f" % r["cpu_ratio"], spread(r, "cpu_ratio"), "–" if untouched(r) else "%.1f" % r["courier_cpu"]]
+                  for r in rows])
+
+
+def synced(row):
+    """The columns of the courier: events a commit, fsyncs a second, one's ms, the longest, the share of the time in them."""
+    if untouched(row):
+        return ["–"] * 6
+    return ["%.2f" % row["courier_switches"], "%.0f" % row["per_commit"], "%.0f" % (row["syncs"] * row["rate"] / row["requests"]),
+            "%.2f" % row["sync_ms"], "%.1f" % row["longest_sync_ms"], "%.0f %%" % (row["sync_share"] * 100)]
+
+
+def time_table(rows):
+    return table(["where the time goes: µs a request", "connections", "wrk", "server", "courier", "all else", "cores busy", "idle",
+                  "switches a request: server", "courier", "events a commit", "fsyncs/s", "ms each", "longest", "waited for them"],
+                 [[r["case"], "%d" % r["connections"], "%.1f" % r["load_cpu"], "%.1f" % r["cpu"],
+                   "–" if untouched(r) else "%.1f" % r["courier_cpu"], "%.1f" % r["rest_cpu"], "%.2f" % r["cores"],
+                   "%.0f %%" % (r["idle"] * 100), "%.2f" % r["switches"], *synced(r)] for r in rows])
+
+
+def pages_table(p):
+    return table(["page tracking: tracked beside plain at the same time, %d connections each" % p["connections"], ""], [
+        ["worker CPU, tracked ÷ plain: median of %d pairs of 2 x %d s" % (p["pairs"], p["seconds"]), "%.3f" % p["ratio"]],
+        ["lowest and highest pair", "%.3f–%.3f" % (p["ratio_low"], p["ratio_high"])],
+        ["mean, and its standard error", "%.3f ± %.3f" % (p["mean"], p["error"])],
+        ["worker CPU a page, tracked and plain", "%.2f and %.2f µs" % (p["tracked_us"], p["plain_us"])],
+        ["pages/s, tracked and plain", "%.0f and %.0f" % (p["tracked"] / p["seconds"], p["plain"] / p["seconds"])],
+        ["courier CPU a tracked page", "%.1f µs" % p["courier_us"]],
+        ["page views that came to the spool", "%.1f %%" % (p["recorded"] * 100)],
+    ])
+
+
+def visits_lines(v):
+    name = v["protocol"].replace(".0", "")
+    return [["visits/s over TLS, %s: median, lowest and highest of 3" % name, "%.0f (%.0f–%.0f)" % (v["visits_per_s"], v["low"], v["high"])],
+            ["courier CPU per visit, %s" % name, "%.1f µs" % v["courier_us_per_visit"]]]
 
 
 def delivery_table(d):
     million = d["million"]
-    return table(["delivery", ""], [
-        ["visits/s over TLS, HTTP/2", "%.0f" % d["visits"]["visits_per_s"]],
-        ["courier CPU per visit, HTTP/2", "%.1f µs" % d["visits"]["courier_us_per_visit"]],
-        ["visits/s over TLS, HTTP/1.1", "%.0f" % d["visits_http1"]["visits_per_s"]],
-        ["courier CPU per visit, HTTP/1.1", "%.1f µs" % d["visits_http1"]["courier_us_per_visit"]],
+    return table(["delivery", ""], visits_lines(d["visits"]) + visits_lines(d["visits_http1"]) + [
         ["people in one Sync Leads call, %d waiting" % d["leads"]["leads"], "%.0f" % d["leads"]["leads_per_call"]],
         ["spool on disk per event of %d bytes of JSON" % million["event_bytes"], "%.0f bytes" % million["bytes_per_event"]],
-        ["start to first delivery, %d waiting" % million["waiting"], "%.2f s" % million["start_s"]],
-        ["courier memory then", "%.0f MiB" % million["memory_mib"]],
+        ["start to first delivery, %d waiting (one run)" % million["waiting"], "%.2f s" % million["start_s"]],
+        ["courier memory then, at its highest", "%.0f MiB" % million["memory_mib"]],
     ])
 
 
@@ -125,28 +162,28 @@ def core_table(core):
 
 
 def growth_table(growth):
-    return table(["events waiting", "durable/s, 64 connections", "p50 ms", "p99 ms", "courier µs", "memory MiB", "start s"],
-                 [["%d" % g["waiting"], "%.0f" % g["rate"], "%.2f" % g["p50"], "%.2f" % g["p99"], "%.1f" % g["courier_us"],
-                   "%.0f" % g["memory_mib"], "%.2f" % g["start_s"]] for g in growth["waiting"]]) + \
-        table(["people in a backlog of identifies", "events", "taken up", "courier µs an event", "memory MiB", "durable/s beside it",
-               "p50 ms", "p99 ms"],
-              [["%d" % g["people"], "%d" % g["events"], "%d" % g["loaded"], "%.1f" % g["courier_us"], "%.0f" % g["memory_mib"],
-                "%.0f" % g["rate"], "%.2f" % g["p50"], "%.2f" % g["p99"]] for g in growth["people"]])
+    return table(["events waiting", "at most", "durable/s, 64 connections", "p50 ms", "p99 ms", "courier µs", "memory MiB",
+                  "start until it answers, s"],
+                 [["%d" % g["waiting"], "%d" % g["most"], "%.0f" % g["rate"], "%.2f" % g["p50"], "%.2f" % g["p99"], "%.1f" % g["courier_us"],
+                   "%.0f" % g["memory_mib"], "%.2f" % g["answers_s"]] for g in growth["waiting"]]) + \
+        table(["people in a backlog of identifies", "events", "at most", "taken up", "courier µs an event", "memory MiB",
+               "durable/s beside it", "p50 ms", "p99 ms"],
+              [["%d" % g["people"], "%d" % g["events"], "%d" % g["most"], "%d" % g["loaded"], "%.1f" % g["courier_us"],
+                "%.0f" % g["memory_mib"], "%.0f" % g["rate"], "%.2f" % g["p50"], "%.2f" % g["p99"]] for g in growth["people"]])
+
+
+TABLES = {"pages": pages_table, "delivery": delivery_table, "core": core_table, "growth": growth_table}
 
 
 def markdown(run):
-    text = "%s, %d rounds of %d s, %s; load average before the run %.1f.\n\n" % (run["machine"], run["rounds"], run["seconds"],
-                                                                               run["date"], run["load"])
+    text = "%s, %d rounds of %d s, %s; load average before the run %.1f; it took %.0f minutes.\n\n" % (
+        run["machine"], run["rounds"], run["seconds"], run["date"], run["load"], run["minutes"])
     text += bars_table(run["bars"])
     if "rates" in run:
-        text += rates_table(run["rates"])
-    if "delivery" in run:
-        text += delivery_table(run["delivery"])
-    if "core" in run:
-        text += core_table(run["core"])
-    if "growth" in run:
-        text += growth_table(run["growth"])
-    return text
+        text += rates_table(run["rates"]) + time_table(run["rates"])
+        text += "".join("%s, %d connections: %.0f visits/s were delivered meanwhile.\n\n" % (r["case"], r["connections"], r["delivered"])
+                        for r in run["rates"] if r.get("delivered"))
+    return text + "".join(draw(run[part]) for part, draw in TABLES.items() if part in run)
 
 
 def plot(script, path):

@@ -1,6 +1,7 @@
 """
 What `make bench` stands on: nginx, httpd and couriers of its own under out/bench, and wrk.
 """
+import collections
 import json
 import os
 import pwd
@@ -9,8 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+
+from usage import SYNCS, Usage
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, "tests", "sandbox"), os.path.join(ROOT, "tests", "e2e")]
@@ -21,6 +25,10 @@ FILL_BATCH = 100  # events
 FILL_AHEAD = 8  # batches
 BODY_BYTES = 450
 USER = "www-data"  # when started as root: of the workers and of the courier
+MEMORY = "/dev/shm"
+CUT_S = 60  # of a run that is cut short; wrk itself knows whole seconds only
+# Where a courier has its config and its spool. sync_us: its fsyncs are sleeps of so many microseconds; None: the disk's own.
+Place = collections.namedtuple("Place", "conf spool sync_us")
 # wrk's own report ends at the 99th percentile.
 LUA_REPORT = """
 done = function(summary, latency, requests)
@@ -35,30 +43,46 @@ wrk.headers["Accept"] = "text/html,application/xhtml+xml"
 wrk.headers["Sec-Fetch-Dest"] = "document"
 wrk.headers["Cookie"] = "_mkto_trk=id:561-HYG-937&token:_mch-example.com-1374552656411-90718"
 """
+# As many visitors as a thousand: what is to be delivered of one visitor waits for what came before.
+LUA_VISITORS = """wrk.headers["Content-Type"] = "application/json"
+local texts, last = {}, 0
+init = function()
+  for n = 1, 1000 do
+    texts[n] = wrk.format("POST", nil, nil, (string.gsub([==[%s]==], "019mr8mf4r", string.format("visitor%%03d", n %% 1000))))
+  end
+end
+request = function()
+  last = last %% 1000 + 1
+  return texts[last]
+end
+"""
 LUA_POST = """wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = [==[%s]==]
 """
 MARKETO_CONF = """[marketo]
 munchkin_id = 561-HYG-937
-rest_endpoint = http://127.0.0.1:9
-munchkin_endpoint = http://127.0.0.1:9
-rest_client_id = bench
+rest_endpoint = {rest}
+munchkin_endpoint = {munchkin}
+rest_client_id = sandbox-client
 rest_client_secret_file = {dir}/secret
+host = www.example.com
+visits_at_once = 256
+ca_file = {dir}/collector.pem
 rate = 0
 [spool]
-path = {dir}/spool
+path = {spool}
 max_size = 20G
 """
 NGINX_CONF = """load_module {out}/ngx_http_marketo_module.so;
-daemon off; {user} worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/nginx.log warn;
+daemon off; {user} worker_processes {workers}; pid {dir}/nginx{port}.pid; error_log {dir}/nginx.log warn;
 worker_rlimit_nofile 8192;
 events {{ worker_connections 4096; }}
 http {{
     access_log off; keepalive_requests 1000000000;
     client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
     scgi_temp_path {dir}/s;
-    marketo_config {dir}/marketo.conf; marketo_courier external;
+    marketo_config {conf}; marketo_courier external;
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         location = /204 {{ return 204; }}
@@ -84,18 +108,15 @@ http {{
 HTTPD_CONF = """ServerRoot {dir}
 ServerName localhost
 Listen 127.0.0.1:{port}
-PidFile {dir}/httpd.pid
+PidFile {dir}/httpd{port}.pid
 ErrorLog {dir}/httpd.log
 DefaultRuntimeDir {dir}
 {user}
-LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule mpm_{mpm}_module {modules}/mod_mpm_{mpm}.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
 LoadModule alias_module {modules}/mod_alias.so
 LoadModule marketo_module {out}/mod_marketo.so
-StartServers 1
-ServerLimit 1
-ThreadsPerChild 128
-ThreadLimit 128
+{size}
 MaxRequestWorkers 128
 MaxKeepAliveRequests 0
 KeepAliveTimeout 60
@@ -110,6 +131,8 @@ MarketoCourier external
     MarketoAck memory
 </Location>
 """
+HTTPD_SIZE = {"event": "StartServers 1\nServerLimit 1\nThreadsPerChild 128\nThreadLimit 128",
+              "prefork": "StartServers 128\nServerLimit 128\nMinSpareServers 1\nMaxSpareServers 128"}
 
 
 def event():
@@ -126,15 +149,30 @@ def batch(count):
     return json.dumps({"batch": [dict(one, type="track", userId="visitor%d" % n) for n in range(count)]})
 
 
-def ticks(pid):
-    with open("/proc/%d/stat" % pid, encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
+class Load:
+    """wrk, with one thread, from now on."""
 
+    def __init__(self, script, url, connections, seconds):
+        self.url, self.cut = url, None if seconds == int(seconds) else seconds
+        command = ["wrk", "-t1", "-c%d" % connections, "-d%ds" % (CUT_S if self.cut else seconds), "-s", script, url]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
-def children(pid):
-    with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as file:
-        return [int(p) for p in file.read().split()]
+    def end(self):
+        """Requests, requests/s, latency in ms, and wrk's own CPU in us."""
+        if self.cut:
+            time.sleep(self.cut)
+            self.process.send_signal(signal.SIGINT)  # wrk reports of the time that it had
+        output = self.process.stdout.read()
+        self.process.stdout.close()
+        _, status, spent = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        figures = next((line for line in output.splitlines() if line.startswith("figures ")), "figures 0 0 0 0 0 0 0")
+        requests, duration, errors, lost, p50, p99, p999 = map(int, figures.split()[1:])
+        # A busy httpd closes some connections that it would otherwise keep.
+        if errors or lost * 100 > requests or not requests:
+            raise SystemExit("bench: %s: %d errors in %d requests:\n%s" % (self.url, errors, requests, output))
+        return {"requests": requests, "rate": requests / duration * 1e6, "p50": p50 / 1e3, "p99": p99 / 1e3, "p999": p999 / 1e3}, \
+            (spent.ru_utime + spent.ru_stime) * 1e6
 
 
 class Stand:
@@ -142,15 +180,20 @@ class Stand:
         self.out, self.seconds = os.path.abspath(out), seconds
         self.dir = os.path.join(self.out, "bench")
         shutil.rmtree(self.dir, ignore_errors=True)
-        os.makedirs(os.path.join(self.dir, "spool"))
-        self.running = []
+        os.makedirs(self.dir)
+        self.running, self.temporary = [], []
         self.courier = None
         self.root = os.getuid() == 0
         self.own(self.write("secret", "bench\n", 0o600))
         self.write("post.lua", LUA_POST % event() + LUA_REPORT)
         self.write("get.lua", LUA_GET + LUA_REPORT)
         self.write("batch.lua", LUA_POST % batch(100) + LUA_REPORT)
-        self.write("marketo.conf", MARKETO_CONF.format(dir=self.dir))
+        self.write("visitors.lua", LUA_VISITORS % event() + LUA_REPORT)
+        self.clock = self.write("syncs", "\0" * SYNCS.size)
+        self.own(self.clock)
+        self.certificate()
+        self.place = self.disk = Place(os.path.join(self.dir, "marketo.conf"), os.path.join(self.dir, "spool"), None)
+        self.configure()
 
     def write(self, name, text, mode=0o644):
         path = os.path.join(self.dir, name)
@@ -168,29 +211,55 @@ class Stand:
     def nginx_user(self):
         return "user %s;" % USER if self.root else ""
 
-    def courier_ticks(self):
-        return ticks(self.courier.pid)
+    def certificate(self):
+        """Of the local collectors; the courier trusts it."""
+        key, public = (os.path.join(self.dir, "collector." + kind) for kind in ("key", "pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", public],
+                       check=True, capture_output=True)
+        os.chmod(public, 0o644)
 
-    def fresh_courier(self, hold=True):
+    def configure(self, rest="http://127.0.0.1:9", munchkin="http://127.0.0.1:9", place=None):
+        """Writes the courier's config of a place, with Marketo's two endpoints."""
+        place = place or self.disk
+        os.makedirs(place.spool, exist_ok=True)
+        self.write(place.conf, MARKETO_CONF.format(dir=self.dir, rest=rest, munchkin=munchkin, spool=place.spool))
+
+    def slow_memory(self, sync_us):
+        """A place in memory, whose fsyncs are sleeps."""
+        directory = tempfile.mkdtemp(prefix="mkto-bench-", dir=MEMORY if os.access(MEMORY, os.W_OK) else self.dir)
+        self.temporary.append(directory)
+        os.chmod(directory, 0o755)
+        place = Place(os.path.join(self.dir, "memory.conf"), os.path.join(directory, "spool"), sync_us)
+        self.configure(place=place)
+        return place
+
+    def fresh_courier(self, hold=True, place=None):
         """A courier with an empty spool."""
         self.stop_courier()
-        spool = os.path.join(self.dir, "spool")
-        shutil.rmtree(spool)
-        os.mkdir(spool, 0o750)
-        self.own(spool)
+        self.place = place or self.disk
+        shutil.rmtree(self.place.spool)
+        os.mkdir(self.place.spool, 0o750)
+        self.own(self.place.spool)
         self.start_courier(hold)
 
     def start_courier(self, hold):
         """A courier with the spool that is there; ends the one that runs."""
         self.stop_courier()
-        command = [os.path.join(self.out, "marketo"), "courier", "--config", os.path.join(self.dir, "marketo.conf")]
+        self.write(self.clock, "\0" * SYNCS.size)
+        self.own(self.clock)
+        command = [os.path.join(self.out, "marketo"), "courier", "--config", self.place.conf]
+        shim = {"LD_PRELOAD": os.path.join(self.out, "build", "tests", "bench", "disk_clock.so"), "MKTO_CLOCK_FILE": self.clock}
+        if self.place.sync_us:
+            shim["MKTO_CLOCK_US"] = str(self.place.sync_us)
         with open(os.path.join(self.dir, "courier.log"), "a", encoding="utf-8") as log:
             self.courier = subprocess.Popen(command + (["--hold"] if hold else []), stderr=log, stdin=subprocess.DEVNULL,
+                                            env=dict(os.environ, **shim),
                                             user=USER if self.root else None, group=USER if self.root else None)
         for _ in range(500):
             try:
                 with socket.socket(socket.AF_UNIX) as client:
-                    client.connect(os.path.join(self.dir, "spool", "courier.sock"))
+                    client.connect(os.path.join(self.place.spool, "courier.sock"))
                 return
             except OSError:
                 time.sleep(0.01)
@@ -198,7 +267,7 @@ class Stand:
 
     def client(self):
         """What a web server's worker is to the courier."""
-        return wire.Client(os.path.join(self.dir, "spool", "courier.sock"), config=os.path.join(self.dir, "marketo.conf"))
+        return wire.Client(os.path.join(self.place.spool, "courier.sock"), config=self.place.conf)
 
     def fill(self, count, item):
         """Has the courier take exactly so many events; item(n) is the text of one, with its type. Returns the count."""
@@ -238,17 +307,18 @@ class Stand:
         self.serve(["nginx", "-e", os.path.join(self.dir, "app.log"), "-p", self.dir, "-c", conf], port)
         return port
 
-    def nginx(self):
-        app, port = self.app(), free_port()
-        conf = self.write("nginx.conf", NGINX_CONF.format(out=self.out, dir=self.dir, port=port, app=app, user=self.nginx_user))
+    def nginx(self, app, workers="1", place=None):
+        port = free_port()
+        conf = self.write("nginx%d.conf" % port, NGINX_CONF.format(
+            out=self.out, dir=self.dir, port=port, app=app, user=self.nginx_user, workers=workers, conf=(place or self.disk).conf))
         process = self.serve(["nginx", "-e", os.path.join(self.dir, "nginx.log"), "-p", self.dir, "-c", conf], port)
         return "http://127.0.0.1:%d" % port, process.pid
 
-    def httpd(self):
+    def httpd(self, mpm="event"):
         port = free_port()
-        conf = self.write("httpd.conf", HTTPD_CONF.format(out=self.out, dir=self.dir, port=port,
-                                                          modules="/usr/lib/apache2/modules",
-                                                          user="User {0}\nGroup {0}".format(USER) if self.root else ""))
+        conf = self.write("httpd%d.conf" % port, HTTPD_CONF.format(
+            out=self.out, dir=self.dir, port=port, modules="/usr/lib/apache2/modules", mpm=mpm, size=HTTPD_SIZE[mpm],
+            user="User {0}\nGroup {0}".format(USER) if self.root else ""))
         process = self.serve(["/usr/sbin/apache2", "-d", self.dir, "-f", conf, "-D", "FOREGROUND"], port)
         return "http://127.0.0.1:%d" % port, process.pid
 
@@ -262,27 +332,23 @@ class Stand:
                 time.sleep(0.1)
         raise SystemExit("bench: %s does not answer 200, see %s" % (url, self.dir))
 
-    def wrk(self, url, connections, pid, script="post.lua", seconds=None):
-        """Requests/s, latency in ms, CPU us a request of the server's children and of the courier."""
-        workers = children(pid)
-        before = sum(map(ticks, workers))
-        courier = ticks(self.courier.pid) if self.courier else 0
-        command = ["wrk", "-t1", "-c%d" % connections, "-d%ds" % (seconds or self.seconds), "-s", os.path.join(self.dir, script), url]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        figures = next(line for line in done.stdout.splitlines() if line.startswith("figures "))
-        requests, duration, errors, lost, p50, p99, p999 = map(int, figures.split()[1:])
-        # A busy httpd closes some connections that it would otherwise keep.
-        if errors or lost * 100 > requests or not requests:
-            raise SystemExit("bench: %s: %d errors in %d requests:\n%s" % (url, errors, requests, done.stdout))
-        scale = 1e6 / os.sysconf("SC_CLK_TCK") / requests
-        return {"rate": requests / duration * 1e6, "p50": p50 / 1e3, "p99": p99 / 1e3, "p999": p999 / 1e3,
-                "cpu": (sum(map(ticks, workers)) - before) * scale,
-                "courier_cpu": ((ticks(self.courier.pid) if self.courier else 0) - courier) * scale}
+    def load(self, url, connections, script, seconds=None):
+        return Load(os.path.join(self.dir, script), url, connections, seconds or self.seconds)
 
-    def close(self):
-        for process in self.running:
+    def wrk(self, url, connections, pid, script="post.lua", seconds=None):
+        """Requests/s, latency in ms, and what a request cost of the server's children, of the courier and of wrk."""
+        usage = Usage(pid, self.courier.pid if self.courier else 0, self.clock)
+        figures, load_us = self.load(url, connections, script, seconds).end()
+        return dict(figures, **usage.cost(figures["requests"], load_us))
+
+    def end_servers(self):
+        while self.running:
+            process = self.running.pop()
             process.send_signal(signal.SIGTERM)
             process.wait(20)
+
+    def close(self):
+        self.end_servers()
         self.stop_courier()
-
-
+        for directory in self.temporary:
+            shutil.rmtree(directory, ignore_errors=True)
