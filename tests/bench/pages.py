@@ -3,7 +3,8 @@ Page tracking: what it adds to the CPU that nginx spends on a proxied page.
 
 A percent or two is less than what one run differs from the next. So two nginx of one worker each serve the same pages of the same
 application at the same time, one tracked and the other not, and whatever else the machine does befalls both; then they change places. The
-ratio of such a pair is the geometric mean of both halves, in which what tells the two processes apart cancels out.
+ratio of such a pair is the geometric mean of both halves, in which what tells the two processes apart cancels out. Where a process has
+its code and data in memory makes a percent as well, so each few pairs have two new ones; the error is that of those groups' means.
 """
 import math
 import statistics
@@ -12,10 +13,10 @@ import delivery
 from rates import Server
 from usage import children, cpu_us
 
-PAIRS = 20
+GROUPS = 8
 CONNECTIONS = 32  # of each
 SECONDS = 1  # of half a pair
-PAIRS_OF_A_SPOOL = 5
+PAIRS = 3  # of a group
 
 
 def half(stand, tracked, plain):
@@ -34,29 +35,31 @@ def pair(stand, servers):
     return math.sqrt(math.prod(one["tracked_us"] / one["plain_us"] for one in halves)), halves
 
 
-def group(stand, servers, count):
-    """Pairs over one spool; and the share of their page views that came to it."""
+def group(stand, app):
+    """The pairs of two new servers over an empty spool; and the share of their page views that came to it."""
+    servers = [Server(*stand.nginx(app)) for _ in range(2)]
     stand.fresh_courier()
     for server in servers:
         stand.wait_ready(server.url + "/mkto/v1/track")
-    found = [pair(stand, servers) for _ in range(count)]
+    found = [pair(stand, servers) for _ in range(PAIRS)]
     asked = sum(one["tracked"] for _, halves in found for one in halves)
-    return found, delivery.settled(stand, delivery.waiting) / asked
+    share = delivery.settled(stand, delivery.waiting) / asked
+    stand.end_servers(2)
+    return found, share
 
 
 def measure(stand):
-    app = stand.app()
-    servers = [Server(*stand.nginx(app)) for _ in range(2)]
-    pairs, shares = [], []
-    for _ in range(PAIRS // PAIRS_OF_A_SPOOL):
-        found, share = group(stand, servers, PAIRS_OF_A_SPOOL)
-        pairs, shares = pairs + found, shares + [share]
+    app, groups = stand.app(), []
+    for _ in range(GROUPS):
+        groups.append(group(stand, app))
         print(".", end="", flush=True)
     print()
     stand.stop_courier()
     stand.end_servers()
+    pairs = [one for found, _ in groups for one in found]
     ratios, halves = [ratio for ratio, _ in pairs], [one for _, both in pairs for one in both]
+    means = [statistics.mean(ratio for ratio, _ in found) for found, _ in groups]
     middle = {key: statistics.median(one[key] for one in halves) for key in halves[0]}
     return dict(middle, pairs=len(ratios), ratio=statistics.median(ratios), ratio_low=min(ratios), ratio_high=max(ratios),
-                mean=statistics.mean(ratios), error=statistics.stdev(ratios) / math.sqrt(len(ratios)), recorded=min(shares),
-                seconds=SECONDS, connections=CONNECTIONS, ratios=ratios)
+                mean=statistics.mean(means), error=statistics.stdev(means) / math.sqrt(len(means)), recorded=min(share for _, share in groups),
+                groups=GROUPS, seconds=SECONDS, connections=CONNECTIONS, ratios=ratios)

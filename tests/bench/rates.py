@@ -88,8 +88,9 @@ def ratios(runs, beside, key="rate"):
 def row(name, connections, runs, beside):
     spread, cpu = ratios(runs, beside), ratios(runs, beside, "cpu")
     found = {key: middle(runs, key) for key in runs[0]}
+    full = [ratio / (1 - run["idle"]) for ratio, run in zip(spread, runs)]
     return dict(found, case=name, connections=connections, ratio=statistics.median(spread), ratio_low=min(spread), ratio_high=max(spread),
-                cpu_ratio=statistics.median(cpu), cpu_ratio_low=min(cpu), cpu_ratio_high=max(cpu),
+                ratio_full=statistics.median(full), cpu_ratio=statistics.median(cpu), cpu_ratio_low=min(cpu), cpu_ratio_high=max(cpu),
                 sync_share=found["sync_us"] * found["rate"] / found["requests"] / 1e6)
 
 

@@ -103,31 +103,37 @@ def rates_table(rows):
                   "spread", "courier µs"],
                  [[r["case"], "%d" % r["connections"], "%.0f" % r["rate"], "–" if untouched(r) else "%.0f" % r["events"],
                    "%.2f" % r["ratio"], spread(r, "ratio"), "%.2f" % r["p50"], "%.2f" % r["p99"], "%.2f" % r["p999"],
-                   "%.1f" % r["cpu"], "%.2f" % r["cpu_ratio"], spread(r, "cpu_ratio"), "–" if untouched(r) else "%.1f" % r["courier_cpu"]]
+                   "%.1f" % r["cpu"], "%.2f" % r["cpu_ratio"], spread(r, "cpu_ratio"), of_courier(r, "courier_cpu", 1)]
                   for r in rows])
 
 
+def of_courier(row, key, digits):
+    return "–" if untouched(row) else "%.*f" % (digits, row[key])
+
+
 def synced(row):
-    """The columns of the courier: events a commit, fsyncs a second, one's ms, the longest, the share of the time in them."""
+    """The columns of the disk: events a commit, fsyncs a second, one's ms, the longest, the share of the time in them."""
     if untouched(row):
-        return ["–"] * 6
-    return ["%.2f" % row["courier_switches"], "%.0f" % row["per_commit"], "%.0f" % (row["syncs"] * row["rate"] / row["requests"]),
+        return ["–"] * 5
+    return ["%.0f" % row["per_commit"], "%.0f" % (row["syncs"] * row["rate"] / row["requests"]),
             "%.2f" % row["sync_ms"], "%.1f" % row["longest_sync_ms"], "%.0f %%" % (row["sync_share"] * 100)]
 
 
 def time_table(rows):
-    return table(["where the time goes: µs a request", "connections", "wrk", "server", "courier", "all else", "cores busy", "idle",
-                  "switches a request: server", "courier", "events a commit", "fsyncs/s", "ms each", "longest", "waited for them"],
+    return table(["where the time goes: µs a request", "connections", "wrk", "server", "courier", "all else", "cores busy", "idle", "÷ own, were none idle",
+                  "without a core: server", "courier", "switches: server", "courier", "events a commit", "fsyncs/s", "ms each",
+                  "longest", "waited for them"],
                  [[r["case"], "%d" % r["connections"], "%.1f" % r["load_cpu"], "%.1f" % r["cpu"],
-                   "–" if untouched(r) else "%.1f" % r["courier_cpu"], "%.1f" % r["rest_cpu"], "%.2f" % r["cores"],
-                   "%.0f %%" % (r["idle"] * 100), "%.2f" % r["switches"], *synced(r)] for r in rows])
+                   of_courier(r, "courier_cpu", 1), "%.1f" % r["rest_cpu"], "%.2f" % r["cores"],
+                   "%.0f %%" % (r["idle"] * 100), "%.2f" % r["ratio_full"], "%.1f" % r["queued"], of_courier(r, "courier_queued", 1), "%.2f" % r["switches"],
+                   of_courier(r, "courier_switches", 2), *synced(r)] for r in rows])
 
 
 def pages_table(p):
     return table(["page tracking: tracked beside plain at the same time, %d connections each" % p["connections"], ""], [
         ["worker CPU, tracked ÷ plain: median of %d pairs of 2 x %d s" % (p["pairs"], p["seconds"]), "%.3f" % p["ratio"]],
         ["lowest and highest pair", "%.3f–%.3f" % (p["ratio_low"], p["ratio_high"])],
-        ["mean, and its standard error", "%.3f ± %.3f" % (p["mean"], p["error"])],
+        ["mean of %d groups, each of two new servers, and its standard error" % p["groups"], "%.3f ± %.3f" % (p["mean"], p["error"])],
         ["worker CPU a page, tracked and plain", "%.2f and %.2f µs" % (p["tracked_us"], p["plain_us"])],
         ["pages/s, tracked and plain", "%.0f and %.0f" % (p["tracked"] / p["seconds"], p["plain"] / p["seconds"])],
         ["courier CPU a tracked page", "%.1f µs" % p["courier_us"]],

@@ -341,8 +341,9 @@ class Stand:
         figures, load_us = self.load(url, connections, script, seconds).end()
         return dict(figures, **usage.cost(figures["requests"], load_us))
 
-    def end_servers(self):
-        while self.running:
+    def end_servers(self, newest=None):
+        """All of them, or so many that were started last."""
+        for _ in range(len(self.running) if newest is None else newest):
             process = self.running.pop()
             process.send_signal(signal.SIGTERM)
             process.wait(20)

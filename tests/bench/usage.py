@@ -7,6 +7,7 @@ import re
 import struct
 
 TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
+COUNTED = ("cpu", "courier_cpu", "switches", "courier_switches", "queued", "courier_queued")  # a request
 SYNCS = struct.Struct("@QQQ")  # of disk_clock.c: calls, ns, the longest in ns
 
 
@@ -36,6 +37,11 @@ def cpu_us(pid):
         return sum(spent) / 1e3
     fields = _read("/proc/%d/stat" % pid).rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) * TICK_US
+
+
+def queued_us(pid):
+    """How long its threads could have run but had no core; nothing where the kernel does not say."""
+    return sum(int(text.split()[1]) for text in _texts(pid, "schedstat")) / 1e3
 
 
 def switches(pid):
@@ -69,13 +75,14 @@ class Usage:
         calls, spent, _ = syncs(self.clock)
         return {"cpu": sum(map(cpu_us, self.workers)), "courier_cpu": sum(map(cpu_us, self.courier)),
                 "switches": sum(map(switches, self.workers)), "courier_switches": sum(map(switches, self.courier)),
+                "queued": sum(map(queued_us, self.workers)), "courier_queued": sum(map(queued_us, self.courier)),
                 "idle": idle, "busy": busy, "syncs": calls, "sync_us": spent}
 
     def cost(self, requests, load_us):
         """A request's share; load_us is the CPU of who sent them."""
         now = self._now()
         spent = {key: now[key] - self.before[key] for key in now}
-        found = {key: spent[key] / requests for key in ("cpu", "courier_cpu", "switches", "courier_switches")}
+        found = {key: spent[key] / requests for key in COUNTED}
         cores = os.cpu_count() * spent["busy"] / max(spent["busy"] + spent["idle"], 1)
         rest = spent["busy"] - spent["cpu"] - spent["courier_cpu"] - load_us
         return dict(found, load_cpu=load_us / requests, rest_cpu=rest / requests, cores=cores,
