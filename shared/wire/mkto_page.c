@@ -193,12 +193,25 @@ static bool is_document_dest(struct mkto_slice dest)
            mkto_slice_is(mkto_slice_trim(mkto_slice_cut(&dest, ',')), "document");
 }
 
-/* Then what was asked for decides. To Sec-Fetch-Dest an image in a tab is a document, too. */
-static bool asks_for_document(const struct mkto_request *request)
+/* A service worker that passes a navigation on makes its Dest empty; no script can make a Mode of
+ * navigate. */
+static bool is_navigation(const struct mkto_request *request, struct mkto_slice dest)
+{
+    return is_document_dest(dest) ||
+           (mkto_slice_is(dest, "empty") &&
+            mkto_slice_is(request->header[MKTO_HEADER_SEC_FETCH_MODE], "navigate"));
+}
+
+/* Browsers without Sec-Fetch, and all of them on plain http, tell a page from a script's piece of
+ * HTML by Accept alone. To Sec-Fetch-Dest an image in a tab is a document, too. */
+static bool asks_for_document(const struct mkto_request *request, bool when_silent)
 {
     const struct mkto_slice dest = request->header[MKTO_HEADER_SEC_FETCH_DEST];
-    return dest.len > 0 ? is_document_dest(dest)
-                        : contains(request->header[MKTO_HEADER_ACCEPT], "text/html");
+    const struct mkto_slice accept = request->header[MKTO_HEADER_ACCEPT];
+    if (dest.len > 0) {
+        return is_navigation(request, dest);
+    }
+    return accept.len > 0 ? contains(accept, "text/html") : when_silent;
 }
 
 static bool shows_page(const struct mkto_request *request,
@@ -208,7 +221,7 @@ static bool shows_page(const struct mkto_request *request,
         return false;
     }
     return response->status == 304
-               ? may_be_document(response) && asks_for_document(request)
+               ? may_be_document(response) && asks_for_document(request, false)
                : response->status == 200 && mkto_page_is_document(response->content_type);
 }
 
@@ -216,9 +229,8 @@ static bool shows_page(const struct mkto_request *request,
  */
 static bool is_script(const struct mkto_request *request)
 {
-    const struct mkto_slice dest = request->header[MKTO_HEADER_SEC_FETCH_DEST];
     const struct mkto_slice with = request->header[MKTO_HEADER_X_REQUESTED_WITH];
-    return (dest.len > 0 && !is_document_dest(dest)) ||
+    return !asks_for_document(request, true) ||
            (with.len > 0 && memchr(with.data, '.', with.len) == NULL);
 }
 

@@ -25,7 +25,8 @@ struct mkto_page_response {
  * for a document (Sec-Fetch-Dest, else Accept), unless its type, or the one its path is mapped to,
  * is another (an image in a tab of its own); types of programs, text/x-… and application/x-…, say
  * nothing of what they answer with; fetched neither by script (Sec-Fetch-Dest other
- * than document; X-Requested-With, but for the app's name that an Android web view puts there) nor
+ * than document, but for what a service worker makes of a navigation; without it, an Accept without
+ * text/html; X-Requested-With, but for the app's name that an Android web view puts there) nor
  * ahead of time (Sec-Purpose, Purpose, X-Purpose, X-Moz). false: not a page view at all, *skip is
  * NONE, or PREFETCH for one that is kept out and counted.
  */

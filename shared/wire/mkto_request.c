@@ -27,6 +27,7 @@ static const struct row rows[] = {
     ROW("Authorization", MKTO_HEADER_AUTHORIZATION),
     ROW("If-None-Match", MKTO_HEADER_IF_NONE_MATCH),
     ROW("Sec-Fetch-Dest", MKTO_HEADER_SEC_FETCH_DEST),
+    ROW("Sec-Fetch-Mode", MKTO_HEADER_SEC_FETCH_MODE),
     ROW("Sec-Fetch-Site", MKTO_HEADER_SEC_FETCH_SITE),
     ROW("X-Marketo-Hash", MKTO_HEADER_X_MARKETO_HASH),
     ROW("Accept-Language", MKTO_HEADER_ACCEPT_LANGUAGE),
@@ -39,7 +40,7 @@ _Static_assert(sizeof(rows) / sizeof(rows[0]) == MKTO_HEADER_COUNT, "a row for e
 
 /* The first row of each length; the next one's is its end. */
 static const uint8_t first[LENGTH_MAX + 2] = {0, 0, 0,  0,  1,  1,  2,  5,  8,
-                                              8, 9, 10, 11, 12, 14, 17, 18, MKTO_HEADER_COUNT};
+                                              8, 9, 10, 11, 12, 14, 18, 19, MKTO_HEADER_COUNT};
 
 #define LETTER_CASE UINT64_C(0x2020202020202020)
 #define NO_CONTROL UINT64_C(0x4040404040404040)

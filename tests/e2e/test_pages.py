@@ -13,6 +13,7 @@ from site_of_pages import AGENT, COOKIE, HOST, PAGE, PERSON, TOKEN, Site
 from waiting import wait_until
 
 SCRIPT = {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin", "Accept": "*/*"}
+SEC_FETCH = ["Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site"]  # not there on plain http, nor in old browsers
 
 
 @pytest.fixture(scope="module", name="shared")
@@ -148,7 +149,8 @@ NO_PAGE = {
         "AdsBot-Google (+http://www.google.com/adsbot.html)", "Mozilla/5.0 (compatible; Yahoo! Slurp; http://help.yahoo.com/help/us/ysearch/slurp)", "facebookexternalhit/1.1")],
     "without a user agent": [("/page.html", {"without": ["User-Agent"]}, 200)],
     "calls of scripts": [("/page.html", {"headers": SCRIPT}, 200), ("/app/page", {"headers": SCRIPT}, 200),
-                         ("/page.html", {"headers": {"X-Requested-With": "XMLHttpRequest"}}, 200)],
+                         ("/page.html", {"headers": {"X-Requested-With": "XMLHttpRequest"}}, 200),
+                         ("/page.html", {"headers": {"Accept": "*/*"}, "without": SEC_FETCH}, 200)],
     "a frame": [("/page.html", {"headers": {"Sec-Fetch-Dest": "iframe"}}, 200)],
     "a visitor without a cookie": [("/page.html", {"without": ["Cookie"]}, 200), ("/page.html", {"headers": {"Cookie": "a=b"}}, 200)],
     "where page views are off": [("/off/page.html", {}, 200)],
@@ -187,6 +189,15 @@ def test_consent_that_is_there(shared):
     assert shared.counted(lambda ask: ask("/page.html", headers={"X-Consent": "granted"})) == ["/page.html"]
     again = {"Cookie": COOKIE + "; mkto_opt_out=id:true"}
     assert shared.counted(lambda ask: ask("/page.html?marketo_opt_out=false", headers=again)) == ["/page.html"]
+
+
+def test_a_browser_without_sec_fetch(shared):
+    assert shared.counted(lambda ask: ask("/page.html", without=SEC_FETCH)) == ["/page.html"]
+
+
+def test_a_navigation_through_a_service_worker(shared):
+    passed_on = {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "navigate"}
+    assert shared.counted(lambda ask: ask("/page.html", headers=passed_on)) == ["/page.html"]
 
 
 def test_a_document_in_two_lines(shared):

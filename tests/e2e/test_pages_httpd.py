@@ -146,7 +146,7 @@ def test_static_assets_and_methods(server, fake):
         assert server.get(path, PERSON).status == 200
     assert server.request("HEAD", "/page.html", None, PERSON).status == 200
     assert server.request("OPTIONS", "/page.html", None, PERSON).status == 200
-    for headers in ({"X-Requested-With": "XMLHttpRequest"}, {"Sec-Fetch-Dest": "empty"}, {"Range": "bytes=0-3"}):
+    for headers in ({"X-Requested-With": "XMLHttpRequest"}, {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors"}, {"Range": "bytes=0-3"}):
         server.get("/page.html", dict(PERSON, **headers))
     settle(server, fake)
 

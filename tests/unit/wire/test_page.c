@@ -94,6 +94,34 @@ static void not_modified(void **state)
     }
 }
 
+/* What a service worker passes on, and what it may not be taken for. */
+static void service_worker(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *dest, *mode;
+        int status;
+        bool page;
+    } rows[] = {
+        {"empty", "navigate", 200, true},    {"empty", "navigate", 304, true},
+        {"empty", "cors", 200, false},       {"empty", "cors", 304, false},
+        {"empty", "", 200, false},           {"iframe", "navigate", 200, false},
+        {"document", "navigate", 200, true}, {"image", "navigate", 304, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mkto_request request = {.method = MKTO_SLICE_LIT("GET")};
+        const struct mkto_page_response response = {rows[i].status, mkto_slice_str("text/html"),
+                                                    MKTO_SLICE_NONE};
+        enum mkto_skip skip = MKTO_SKIP_COUNT;
+        mkto_request_header(&request, MKTO_SLICE_LIT("sec-fetch-dest"),
+                            mkto_slice_str(rows[i].dest));
+        mkto_request_header(&request, MKTO_SLICE_LIT("sec-fetch-mode"),
+                            mkto_slice_str(rows[i].mode));
+        assert_int_equal(mkto_page_judge(&request, &response, &skip), rows[i].page);
+        assert_int_equal(skip, MKTO_SKIP_NONE);
+    }
+}
+
 static void requests(void **state)
 {
     (void)state;
@@ -106,6 +134,10 @@ static void requests(void **state)
         {"Sec-Fetch-Dest", "empty", false, MKTO_SKIP_NONE},
         {"Sec-Fetch-Dest", "iframe", false, MKTO_SKIP_NONE},
         {"Sec-Fetch-Dest", "", true, MKTO_SKIP_NONE},
+        {"Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", true, MKTO_SKIP_NONE},
+        {"Accept", "*/*", false, MKTO_SKIP_NONE},
+        {"Accept", "application/json", false, MKTO_SKIP_NONE},
+        {"Accept", "", true, MKTO_SKIP_NONE},
         {"X-Requested-With", "XMLHttpRequest", false, MKTO_SKIP_NONE},
         {"X-Requested-With", "fetch", false, MKTO_SKIP_NONE},
         {"X-Requested-With", "com.example.app", true, MKTO_SKIP_NONE}, /* an Android web view */
@@ -426,13 +458,13 @@ static void small_buffers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(responses),        cmocka_unit_test(not_modified),
-        cmocka_unit_test(requests),         cmocka_unit_test(bots),
-        cmocka_unit_test(people),           cmocka_unit_test(bodies),
-        cmocka_unit_test(every_byte),       cmocka_unit_test(no_host),
-        cmocka_unit_test(too_long),         cmocka_unit_test(small_buffers),
-        cmocka_unit_test(who_has_seen_it),  cmocka_unit_test(fitted),
-        cmocka_unit_test(fits_at_the_edge),
+        cmocka_unit_test(responses),      cmocka_unit_test(not_modified),
+        cmocka_unit_test(service_worker), cmocka_unit_test(requests),
+        cmocka_unit_test(bots),           cmocka_unit_test(people),
+        cmocka_unit_test(bodies),         cmocka_unit_test(every_byte),
+        cmocka_unit_test(no_host),        cmocka_unit_test(too_long),
+        cmocka_unit_test(small_buffers),  cmocka_unit_test(who_has_seen_it),
+        cmocka_unit_test(fitted),         cmocka_unit_test(fits_at_the_edge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

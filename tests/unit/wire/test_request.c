@@ -16,6 +16,7 @@ static const char *const names[MKTO_HEADER_COUNT] = {
     [MKTO_HEADER_PURPOSE] = "Purpose",
     [MKTO_HEADER_REFERER] = "Referer",
     [MKTO_HEADER_SEC_FETCH_DEST] = "Sec-Fetch-Dest",
+    [MKTO_HEADER_SEC_FETCH_MODE] = "Sec-Fetch-Mode",
     [MKTO_HEADER_SEC_FETCH_SITE] = "Sec-Fetch-Site",
     [MKTO_HEADER_SEC_GPC] = "Sec-GPC",
     [MKTO_HEADER_SEC_PURPOSE] = "Sec-Purpose",
@@ -74,7 +75,7 @@ static void no_header(void **state)
                                          "D",
                                          "Host",
                                          "\x44",
-                                         "Sec-Fetch-Mode",
+                                         "Sec-Fetch-User",
                                          "X-Requested-With1",
                                          "Accept-Encoding",
                                          "\xc1"
