@@ -377,11 +377,20 @@ static int could_not_run(struct mkto_courier *courier, int started, const char *
     return EXIT_COULD_NOT;
 }
 
+/* APR would hand out NULL. What was acknowledged is on disk: the next courier goes on with it. */
+static int out_of_memory(int status)
+{
+    (void)status;
+    fprintf(stderr, "marketo courier: error: %s\n", "MKTO0222 out of memory");
+    abort();
+}
+
 int mkto_courier_run(const struct mkto_courier_options *options)
 {
     struct mkto_error err = MKTO_ERROR_INIT;
     apr_pool_t *pool;
-    if (apr_initialize() != APR_SUCCESS || apr_pool_create(&pool, NULL) != APR_SUCCESS) {
+    if (apr_initialize() != APR_SUCCESS ||
+        apr_pool_create_ex(&pool, NULL, out_of_memory, NULL) != APR_SUCCESS) {
         return EXIT_COULD_NOT;
     }
     struct mkto_courier *courier = apr_pcalloc(pool, sizeof(*courier));
