@@ -214,6 +214,9 @@ def run_lint(layer, out, _jobs):
     if not closing:
         layer.check("the linter did not finish", False)
         return
+    for rule, why in re.findall(r"^skipped (\S+): (.*)$", text, re.M):
+        layer.skipped += 1
+        layer.reasons.append("%s: %s" % (rule, why))
     layer.passed += int(closing[-1][0])
     layer.failed += int(closing[-1][1])
     if int(closing[-1][1]):
