@@ -96,6 +96,7 @@ class Campaign:
         self.rng = random.Random(seed)
         self.killed = collections.Counter()
         self.dead = None
+        self.outcome = "not audited"
         self.twice = 0
         sandbox.store.settings.update(rate_calls=10 ** 9, daily_calls=10 ** 9)
         server.conf["marketo"].update(calls_per_20s=100, calls_per_day=1000000, batch_wait="100ms")
@@ -112,13 +113,12 @@ class Campaign:
         while sum(self.killed.values()) < kills:
             action = self.rng.choice(actions)
             time.sleep(self.rng.random() * QUIET)
+            victim, when = action, ""
             if action in ("reload", "upgrade"):
-                self._change(action)
+                when = " in " + action if self._change(action) else ""
                 time.sleep(self.rng.random() * CHANGE)
                 victim = self.rng.choice(("courier", "worker", "worker", "parent"))
-            else:
-                victim = action
-            self._kill(victim, "" if victim == action else " in " + action)
+            self._kill(victim, when)
             self._recover()
 
     def audit(self):
@@ -135,6 +135,7 @@ class Campaign:
         self.twice = sum(count > 1 for count in visits.values())
         lost = [email for email in self.traffic.people if email not in people and "i" + email.partition("@")[0][5:] not in self.dead]
         lost += [page for page in self.traffic.visits if page not in visits and "t" + page.rpartition("-")[2] not in self.dead]
+        self.outcome = "%d lost" % len(lost)
         assert not lost, "%d of %d acknowledged events are lost, with seed %d: %s" % (
             len(lost), self.traffic.acknowledged(), self.seed, sorted(lost)[:10])
 
@@ -150,21 +151,23 @@ class Campaign:
             time.sleep(0.2)
 
     def __str__(self):
-        return "crash campaign over %s, seed %d: %d kills (%s), %d events acknowledged, 0 lost, %d dead letters, %d visits came twice" % (
+        return "crash campaign over %s, seed %d: %d kills (%s), %d events acknowledged, %s, %d dead letters, %d visits came twice" % (
             self.server.kind, self.seed, sum(self.killed.values()),
             ", ".join("%d %s" % (count, what) for what, count in sorted(self.killed.items())), self.traffic.acknowledged(),
-            len(self.dead or ()), self.twice)
+            self.outcome, len(self.dead or ()), self.twice)
 
     # ---- what happens ----
 
     def _change(self, action):
-        if action == "upgrade":
-            try:
+        """Whether it has begun: where the parent is gone, recover sees to it."""
+        try:
+            if action == "upgrade":
                 os.kill(self._parent(), signal.SIGUSR2)
-            except (OSError, StopIteration):
-                pass  # it is gone: recover sees to it
-        else:
-            self.server.reload()
+            else:
+                self.server.reload()
+        except (OSError, StopIteration):
+            return False
+        return True
 
     def _kill(self, victim, when):
         pids = self.server.couriers() if victim == "courier" else self._processes()
