@@ -165,19 +165,43 @@ def test_clock_jumps(server, sandbox, directory):
     assert not courier.ended()
 
 
+def strangers_until_refused(server):
+    """Connections that say nothing, until the courier can take no more."""
+    held = []
+
+    def refused():
+        if len(held) < 200:
+            held.append(socket.socket(socket.AF_UNIX))
+            held[-1].setblocking(False)
+            held[-1].connect_ex(server.conf.socket)
+        return "MKTO0221" in server.read(server.courier_log)
+    wait_until(refused, what="the courier can take no more connections; %d" % len(held))
+    return held
+
+
 @pytest.mark.servers("nginx", "httpd-event")
 def test_few_descriptors(server, sandbox):
-    """64 descriptors for a courier that may have 32 visits under way."""
-    server.announce(TROUBLE, r"MKTO0221", r"MKTO0130")
+    """64 descriptors for a courier that may have 32 visits under way, and then a crowd that takes them all."""
+    server.announce(TROUBLE, r"MKTO01\d\d", r"MKTO02\d\d")
+    server.location(timeout="1s")
     server.courier = "external"
     server.prepare()
-    server.start_courier(prefix=["prlimit", "--nofile=64"])
+    courier = server.start_courier(prefix=["prlimit", "--nofile=64"])
     server.start()
     with Load(server, 300) as load:
         for number in range(200):
             assert server.post("track", {"anonymousId": "a%d" % number, "event": "few %d" % number}).status == 200
     audit(sandbox, load)
     wait_until(lambda: len(sandbox.store.visits) == 200, timeout=60, what="all visits; %d" % len(sandbox.store.visits))
+    crowd = strangers_until_refused(server)
+    taken = [name for name in ("crowd%d" % number for number in range(5)) if identify(server, name) == 200]
+    assert server.get("/index.html").status == 200 and not courier.ended()
+    for one in crowd:
+        one.close()
+    wait_until(lambda: identify(server, "after") == 200, what="events are taken again")
+    for name in [*taken, "after"]:
+        wait_until(lambda: lead(sandbox, name + "@example.com"), timeout=60, what=name + " arrives")
+    assert not courier.ended()
 
 
 def memory_of(pid, kind):
@@ -186,27 +210,38 @@ def memory_of(pid, kind):
         return int(re.search(r"^%s:\s+(\d+) kB" % kind, file.read(), re.M).group(1)) << 10
 
 
+def batch(name):
+    return {"batch": [{"type": "identify", "traits": {"email": "%s%d@example.com" % (name, n), "firstName": "x" * 150}} for n in range(2000)]}
+
+
 @pytest.mark.servers("nginx")
 def test_little_memory(server, sandbox):
-    """A courier that cannot get memory may die, but what it acknowledged is on disk, and the next one delivers it."""
+    """A courier that cannot get memory may end, but what it acknowledged is on disk, and the next one delivers it."""
     server.announce(TROUBLE, r"MKTO01\d\d", r"MKTO02\d\d")
     sandbox.store.settings.update(rate_calls=1000000)
     server.conf["marketo"].update(calls_per_20s=100)
     server.courier = "external"
     server.prepare()
-    size = memory_of(server.start_courier().pid, "VmSize")
-    server.stop_courier()
-    courier = server.start_courier(prefix=["prlimit", "--as=%d" % (size + (2 << 20))])
+    courier = server.start_courier()
     server.start()
-    batch = {"batch": [{"type": "identify", "traits": {"email": "b%d@example.com" % n, "firstName": "x" * 150}} for n in range(2000)]}
+    idle = memory_of(courier.pid, "VmSize")
+    assert server.post("batch", batch("a")).status == 200
+    wait_until(lambda: server.status()["spool"]["waiting"] == 0, timeout=60, what="all is delivered with enough memory")
+    needed = memory_of(courier.pid, "VmPeak") - idle
+    server.stop_courier()
+    courier = server.start_courier(prefix=["prlimit", "--as=%d" % (idle + needed // 2)])
     with Load(server, 500) as load:
-        status = server.post("batch", batch).status
-        assert status in (200, 503) and server.get("/index.html").status == 200
+        status = server.post("batch", batch("b")).status
+        assert server.get("/index.html").status == 200
+        wait_until(lambda: courier.ended() or load.sent == load.people, timeout=60, what="the courier ends, or has taken everything")
+        assert courier.ended() or status == 503, "the half of %d bytes is enough" % needed
         if courier.ended():
+            assert server.get("/index.html").status == 200
+            assert courier.wait() != -signal.SIGSEGV
             server.start_courier()
     audit(sandbox, load)
     if status == 200:
-        wait_until(lambda: lead(sandbox, "b1999@example.com"), timeout=60, what="the batch arrives")
+        wait_until(lambda: all(lead(sandbox, it["traits"]["email"]) for it in batch("b")["batch"]), timeout=60, what="the batch arrives")
 
 
 @pytest.fixture(name="mounted")
@@ -250,6 +285,7 @@ def test_second_courier(server, sandbox):
     with Load(server, 300) as load:
         second = server.start_courier(wait=False)
         assert second.wait() == 0
+        assert server.get("/index.html").status == 200
     audit(sandbox, load)
     assert server.couriers() == first and set(load.statuses) <= {200, 503}, load.statuses
 
@@ -303,27 +339,32 @@ def test_stranger_on_the_socket(server, sandbox, says):
     wait_until(lambda: lead(sandbox, "courier@example.com"), what="it arrives")
 
 
-@pytest.mark.servers("nginx")
-@pytest.mark.parametrize("kind", ["to a file", "to nothing"])
+@pytest.mark.servers("nginx", "httpd-event")
+@pytest.mark.parametrize("kind", ["to a file", "to nothing", "to a stranger"])
 def test_socket_path_is_a_symlink(server, directory, kind):
     """It is not followed and not removed: whoever laid it there may have meant something else to be overwritten."""
     server.announce(r"MKTO01\d\d", r"MKTO02\d\d", r"MKTO0[0-9]+ .*courier\.sock")
+    server.location(timeout="1s")
+    server.courier = "external"
     server.prepare()
     target = os.path.join(directory, "precious")
     if kind == "to a file":
         with open(target, "w", encoding="ascii") as file:
             file.write("precious")
+    stranger = Stranger(target) if kind == "to a stranger" else None
     os.symlink(target, server.conf.socket)
     os.chmod(directory, 0o777)
-    server.courier = "external"
     courier = server.start_courier(wait=False)
     assert courier.wait() == 3
     assert os.path.islink(server.conf.socket)
     if kind == "to a file":
         with open(target, encoding="ascii") as file:
             assert file.read() == "precious"
-    else:
+    elif kind == "to nothing":
         assert not os.path.lexists(target)
     server.start()
     assert identify(server, "x") == 503 and server.get("/index.html").status == 200
-    server.courier_log = os.path.join(directory, "none.log")
+    if stranger:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(target)  # it listens as before
+        stranger.leave()
