@@ -38,7 +38,7 @@ def rate_bars(rows):
     return [("nginx: durable POST ÷ 204, 256 connections", found["nginx durable", 256]["ratio"], ">=", 0.60, 2),
             ("nginx: durable POST ÷ 204, 64 connections", durable["ratio"], ">=", 0.55, 2),
             ("its p99, ms", durable["p99"], "<=", 10, 2),
-            ("the same while visits are delivered, ms", found["nginx durable, while delivering", 64]["p99"], "<=", 10, 2),
+            ("the same while visits are delivered, 32 at once, ms", found["nginx durable, while delivering 32 at once", 64]["p99"], "<=", 10, 2),
             ("httpd: durable POST ÷ 204, 64 connections", found["httpd durable", 64]["ratio"], ">=", 0.65, 2),
             ("nginx: worker CPU of a durable POST ÷ of a 204, 256 connections", found["nginx durable", 256]["cpu_ratio"], "<=", 1.5, 2)]
 
@@ -78,7 +78,7 @@ def measure(stand, options):
         run["delivery"] = delivery.measure(stand)
     if "growth" in options.parts:
         run["growth"] = growth.measure(stand)
-    run["bars"], run["minutes"] = bars(run), (time.monotonic() - begun) / 60
+    run.update(bars=bars(run), minutes=(time.monotonic() - begun) / 60, load_after=os.getloadavg()[0])
     return run
 
 

@@ -6,14 +6,15 @@ import statistics
 import time
 
 import delivery
-from stand import free_port
+from stand import VISITS_AT_ONCE, free_port
 
 CONNECTIONS = (1, 16, 64, 256)
 SETTLED = 1.5  # seconds, by which what is not acknowledged is on disk, too
 SYNC_US = 150  # of the disk that is made of sleeps: a good one of a server
 # A server: its address, its master. A case: beside is the name of that which it is compared with, at as many connections.
 Server = collections.namedtuple("Server", "url pid")
-Case = collections.namedtuple("Case", "name connections beside server path script events place hold", defaults=("post.lua", 1, None, True))
+# visits: so many may be under way at the same time; None: delivery is paused.
+Case = collections.namedtuple("Case", "name connections beside server path script events place visits", defaults=("post.lua", 1, None, None))
 SLEPT = "nginx durable, disk of %d µs" % SYNC_US
 
 
@@ -31,7 +32,8 @@ def cases(stand):
     found = [case for connections in CONNECTIONS for case in plain_cases(one, connections, "nginx")]
     found += [Case(SLEPT, connections, "nginx 204", beside, "/mkto/v1/track", place=slept) for connections in (64, 256)]
     return found + [
-        Case("nginx durable, while delivering", 64, "nginx 204", one, "/mkto/v1/track", "visitors.lua", hold=False),
+        *(Case("nginx durable, while delivering %d at once" % visits, 64, "nginx 204", one, "/mkto/v1/track", "visitors.lua", visits=visits)
+          for visits in (VISITS_AT_ONCE, delivery.VISITS_AT_ONCE_MOST)),
         Case("nginx 204, batch of 100", 16, "nginx 204, batch of 100", one, "/204", "batch.lua"),
         Case("nginx durable, batch of 100", 16, "nginx 204, batch of 100", one, "/mkto/v1/batch", "batch.lua", 100),
         Case("nginx proxied page", 64, "nginx proxied page", one, "/plain/", "get.lua"),
@@ -48,9 +50,11 @@ def views(stand):
     return (delivery.waiting(stand) - 1) / stand.seconds  # one is wait_ready's
 
 
-def one_round(stand, case):
+def one_round(stand, case, endpoints):
     if not case.path.endswith("/204"):
-        stand.fresh_courier(case.hold, case.place)
+        if case.visits:
+            stand.configure(*endpoints, at_once=case.visits)
+        stand.fresh_courier(case.visits is None, case.place)
         stand.wait_ready(case.server.url + "/mkto/v1/track")
     figures = stand.wrk(case.server.url + case.path, case.connections, case.server.pid, case.script)
     figures["events"] = figures["rate"] * case.events if case.script != "get.lua" else views(stand)
@@ -65,12 +69,13 @@ def one_round(stand, case):
 
 def measure(stand, rounds):
     """The rounds of every case: [((name, connections), the case beside it, [figures])]."""
-    stand.configure("http://127.0.0.1:%d" % free_port(), delivery.collectors(stand)[1])
+    endpoints = "http://127.0.0.1:%d" % free_port(), delivery.collectors(stand)[1]
+    stand.configure(*endpoints)
     todo = cases(stand)
     results = {case: [] for case in todo}
     for number in range(rounds):
         for case in todo if number % 2 == 0 else todo[::-1]:
-            results[case].append(one_round(stand, case))
+            results[case].append(one_round(stand, case, endpoints))
     print()
     stand.end_servers()
     return [((case.name, case.connections), (case.beside, case.connections), results[case]) for case in todo]

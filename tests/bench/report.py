@@ -182,8 +182,8 @@ TABLES = {"pages": pages_table, "delivery": delivery_table, "core": core_table, 
 
 
 def markdown(run):
-    text = "%s, %d rounds of %d s, %s; load average before the run %.1f; it took %.0f minutes.\n\n" % (
-        run["machine"], run["rounds"], run["seconds"], run["date"], run["load"], run["minutes"])
+    text = "%s, %d rounds of %d s, %s; load average %.1f before the run, %.1f after its %.0f minutes.\n\n" % (
+        run["machine"], run["rounds"], run["seconds"], run["date"], run["load"], run["load_after"], run["minutes"])
     text += bars_table(run["bars"])
     if "rates" in run:
         text += rates_table(run["rates"]) + time_table(run["rates"])

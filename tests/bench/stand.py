@@ -26,6 +26,7 @@ FILL_AHEAD = 8  # batches
 BODY_BYTES = 450
 USER = "www-data"  # when started as root: of the workers and of the courier
 MEMORY = "/dev/shm"
+VISITS_AT_ONCE = 32  # what marketo.conf has by itself
 CUT_S = 60  # of a run that is cut short; wrk itself knows whole seconds only
 # Where a courier has its config and its spool. sync_us: its fsyncs are sleeps of so many microseconds; None: the disk's own.
 Place = collections.namedtuple("Place", "conf spool sync_us")
@@ -67,7 +68,7 @@ munchkin_endpoint = {munchkin}
 rest_client_id = sandbox-client
 rest_client_secret_file = {dir}/secret
 host = www.example.com
-visits_at_once = 256
+visits_at_once = {at_once}
 ca_file = {dir}/collector.pem
 rate = 0
 [spool]
@@ -219,11 +220,11 @@ class Stand:
                        check=True, capture_output=True)
         os.chmod(public, 0o644)
 
-    def configure(self, rest="http://127.0.0.1:9", munchkin="http://127.0.0.1:9", place=None):
-        """Writes the courier's config of a place, with Marketo's two endpoints."""
+    def configure(self, rest="http://127.0.0.1:9", munchkin="http://127.0.0.1:9", place=None, at_once=VISITS_AT_ONCE):
+        """Writes the courier's config of a place, with Marketo's two endpoints, and how many visits are under way at the same time."""
         place = place or self.disk
         os.makedirs(place.spool, exist_ok=True)
-        self.write(place.conf, MARKETO_CONF.format(dir=self.dir, rest=rest, munchkin=munchkin, spool=place.spool))
+        self.write(place.conf, MARKETO_CONF.format(dir=self.dir, rest=rest, munchkin=munchkin, spool=place.spool, at_once=at_once))
 
     def slow_memory(self, sync_us):
         """A place in memory, whose fsyncs are sleeps."""
