@@ -75,11 +75,14 @@ def spool_bytes(stand):
 def settled(stand, number):
     """What number(stand) says when it does not change any more."""
     last, same = None, 0
-    while same < 5:
+
+    def unchanged():
+        nonlocal last, same
         now = number(stand)
         same = same + 1 if now == last and now else 0
         last = now
-        time.sleep(0.1)
+        return same == 5
+    wait_for("a number that stays", unchanged)
     return last
 
 

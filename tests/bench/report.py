@@ -210,6 +210,9 @@ def plots(run, directory):
 
 
 def publish(run):
+    missing = {"rates", *TABLES} - set(run)
+    if missing:
+        raise SystemExit("bench-publish: the last run was without %s; run `make bench` whole" % ", ".join(sorted(missing)))
     path = os.path.join(ROOT, "BENCH.md")
     with open(path, encoding="utf-8") as file:
         text = file.read()
