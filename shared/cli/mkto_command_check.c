@@ -22,7 +22,8 @@ static const struct mkto_config_key open_keys[] = {
      .key = "NAME",
      .value = "write key",
      .fallback = "",
-     .help = "key of a server or SDK that may send events; with none, no key is asked for"},
+     .help = "key of a server or SDK that may send events; with none, no key is asked for; one in "
+             "a page or an app is public"},
 };
 
 /* ---- the key table ---- */

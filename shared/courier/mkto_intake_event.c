@@ -71,7 +71,8 @@ bool mkto_intake_key(struct mkto_intake_call *call, const struct mkto_json *root
         mkto_event_write_key(call->frame.authorization, root, intake->scratch);
     const struct mkto_config_source *source = key.len > 0 ? mkto_config_source(config, key) : NULL;
     if (source != NULL) {
-        call->envelope.flags |= MKTO_ENVELOPE_KEYED;
+        const bool browser = (call->envelope.flags & MKTO_ENVELOPE_BROWSER) != 0;
+        call->envelope.flags |= browser ? 0 : (uint32_t)MKTO_ENVELOPE_KEYED;
         call->envelope.source = mkto_slice_str(source->name);
         call->verbatim = false;
         return true;

@@ -209,7 +209,7 @@ bool mkto_intake_in_time(struct mkto_intake_call *call);
 bool mkto_intake_subscription(struct mkto_intake_call *call); /* finds it */
 /* One call, not a batch: reads it, decides, and answers. */
 void mkto_intake_single(struct mkto_intake_call *call);
-/* Decides on the write key, and sets the envelope's flag and source. false:
+/* Decides on the write key, and sets the envelope's source and, but for browsers, its flag. false:
  * MKTO_ANSWER_UNAUTHORIZED. */
 bool mkto_intake_key(struct mkto_intake_call *call, const struct mkto_json *root);
 void mkto_intake_answer(struct mkto_intake_call *call, enum mkto_answer answer, const char *text);

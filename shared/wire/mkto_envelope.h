@@ -31,7 +31,8 @@
 enum mkto_envelope_flag {
     MKTO_ENVELOPE_HTTPS = 1 << 0,   /* the request came over TLS, as the web server sees it */
     MKTO_ENVELOPE_BROWSER = 1 << 1, /* it had Origin or Sec-Fetch-Site */
-    MKTO_ENVELOPE_KEYED = 1 << 2,   /* set by the courier: a configured write key was given */
+    MKTO_ENVELOPE_KEYED = 1 << 2,   /* set by the courier: a configured write key was given, and by
+                                       no browser, whose key everybody can read */
     MKTO_ENVELOPE_OWN = 1 << 3,     /* a page of this very host sent it (MKTO_SITE_OWN) */
     MKTO_ENVELOPE_PIXEL = 1 << 4,   /* body is the query string of v1/pixel, not JSON; never in the
                                        spool: the courier stores the JSON that it means */

@@ -1,4 +1,5 @@
 """What somebody may try who has no write key, and what becomes of it: README, "Abuse and privacy"."""
+import base64
 import hashlib
 import json
 import os
@@ -95,8 +96,35 @@ def test_a_forged_origin(server, sandbox):
     assert reply.status == 403 and "identify = trusted" in reply.json["error"]
     assert server.post("identify", TOM, dict(OWN, Authorization="Bearer wrong")).status == 403
     assert sandbox.calls() == []
-    assert server.post("identify", TOM, dict(OWN, Authorization="Bearer wk_backend")).status == 200
+    assert server.post("identify", TOM, dict(PERSON, Authorization="Bearer wk_backend")).status == 200
     wait_until(lambda: sandbox.lead("tom@example.com"), what="the lead")
+
+
+def test_a_write_key_in_a_page(server, sandbox):
+    """Everybody can read it there: it trusts nobody, in whichever way the page sends it."""
+    use_addresses(server)
+    start(server, identify="trusted", rate="1", rate_burst="20")
+    visitor = dict(OWN, **{"X-Visitor": "192.0.2.1"})
+    basic = "Basic " + base64.b64encode(b"wk_backend:").decode()
+    for more, headers in (({"writeKey": "wk_backend"}, {}), ({}, {"Authorization": "Bearer wk_backend"}), ({}, {"Authorization": basic})):
+        reply = server.post("identify", dict(TOM, **more), dict(visitor, **headers))
+        assert reply.status == 403 and "identify = trusted" in reply.json["error"]
+        only_fetch = {name: value for name, value in dict(visitor, **headers).items() if name != "Origin"}
+        assert server.post("identify", dict(TOM, **more), only_fetch).status == 403
+    batch = {"writeKey": "wk_backend", "batch": [dict(TOM, type="identify"), dict(TRACK, type="track")]}
+    assert server.post("batch", batch, visitor).json["rejected_total"] == 1
+    replies = [server.post("track", dict(TRACK, writeKey="wk_backend"), visitor).status for _ in range(60)]
+    assert set(replies) == {200, 429}
+    assert server.post("track", dict(TRACK, writeKey="wk_backend"), {"X-Visitor": "192.0.2.1"}).status == 200  # of a server
+    assert sandbox.lead("tom@example.com") is None
+
+
+def test_a_key_in_a_page_sets_no_protected_field(server, sandbox):
+    start(server)
+    body = {"userId": "1", "writeKey": "wk_backend", "traits": {"email": "tom@example.com", "firstName": "Tom", "leadScore": 100}}
+    assert server.post("identify", body, OWN).status == 200
+    lead = wait_until(lambda: sandbox.lead("tom@example.com"), what="the lead")["fields"]
+    assert lead["firstName"] == "Tom" and "leadScore" not in lead
 
 
 def test_the_site_knows_who_it_is(server, sandbox):
@@ -183,7 +211,7 @@ def test_many_cookies_from_one_address(server, sandbox):
     assert stored + slow == 200 and 20 <= stored < 100
     for visitor in ({"X-Visitor": "198.51.100.1"}, {"X-Visitor": "2001:db8:1::1"},
                     {"X-Visitor": "192.0.2.1", "Authorization": "Bearer wk_backend"}, {}):
-        assert server.post("track", TRACK, dict(OWN, **visitor)).status == 200, visitor
+        assert server.post("track", TRACK, dict(PERSON if "Authorization" in visitor else OWN, **visitor)).status == 200, visitor
     assert len(visits(sandbox, stored + 4)) == stored + 4
     assert server.status()["intake"]["rejected_by"]["rate"] == slow
 
@@ -259,7 +287,7 @@ def test_fields_that_nobody_sets_without_a_key(server, sandbox):
     assert lead["firstName"] == "Tom" and not {"leadScore", "unsubscribed", "leadStatus", "city"} & set(lead)
     keyed = {"userId": "1", "traits": dict(traits, firstName="Thomas")}
     del keyed["traits"]["Lead_Status"]
-    assert server.post("identify", keyed, dict(OWN, Authorization="Bearer wk_backend")).status == 200
+    assert server.post("identify", keyed, dict(PERSON, Authorization="Bearer wk_backend")).status == 200
     wait_until(lambda: sandbox.lead("tom@example.com")["fields"].get("leadScore") == 100, what="the score")
     assert "city" not in sandbox.lead("tom@example.com")["fields"]
     assert server.status()["dispatch"]["subscriptions"][0]["withheld_by_rule"] == {"fields_deny": 2, "fields_protected": 3}

@@ -218,6 +218,11 @@ static void write_keys(void **state)
     assert_int_equal(stored_at(bench, 2).flags, MKTO_ENVELOPE_KEYED);
     assert_int_equal(stored_at(bench, 3).flags, MKTO_ENVELOPE_BROWSER);
     assert_int_equal(stored_at(bench, 4).flags, MKTO_ENVELOPE_KEYED);
+    /* a key that stands in a page is everybody's: it names the source, and nothing more */
+    expect(bench, &(struct shot){.body = keyed, .flags = MKTO_ENVELOPE_BROWSER}, MKTO_ANSWER_STORED,
+           NULL);
+    assert_int_equal(stored_at(bench, 5).flags, MKTO_ENVELOPE_BROWSER);
+    assert_true(mkto_slice_is(stored_at(bench, 5).source, "site"));
 }
 
 static void keyed_is_ours_to_say(void **state)

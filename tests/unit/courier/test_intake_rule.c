@@ -39,7 +39,10 @@ static void who_is_not_counted(void **state)
     for (int i = 0; i < 10; i++) {
         expect(bench, &(struct shot){SLOW, .address = here[i % 5]}, MKTO_ANSWER_STORED, NULL);
         expect(bench,
-               &(struct shot){SLOW, .address = "192.0.2.1", .authorization = "Bearer wk_secret"},
+               &(struct shot){.subscription = "slow",
+                              .body = BODY,
+                              .address = "192.0.2.1",
+                              .authorization = "Bearer wk_secret"},
                MKTO_ANSWER_STORED, NULL);
         expect(bench,
                &(struct shot){.subscription = "free",
@@ -52,6 +55,9 @@ static void who_is_not_counted(void **state)
         expect(bench, &(struct shot){SLOW, .address = "unknown"}, MKTO_ANSWER_STORED, NULL);
     }
     expect(bench, &(struct shot){SLOW, .address = "unknown"}, MKTO_ANSWER_RATE_LIMITED, NULL);
+    expect(bench, /* a browser's key is in its page */
+           &(struct shot){SLOW, .address = "unknown", .authorization = "Bearer wk_secret"},
+           MKTO_ANSWER_RATE_LIMITED, NULL);
 }
 
 static void when_to_try_again(void **state)
@@ -116,8 +122,10 @@ static void who_may_identify(void **state)
     expect(bench, &shot, MKTO_ANSWER_STORED, NULL);
     shot = identify;
     shot.authorization = "Basic d2tfc2VjcmV0Og==";
+    expect(bench, &shot, MKTO_ANSWER_FORBIDDEN, NULL);
+    shot.flags = 0;
     expect(bench, &shot, MKTO_ANSWER_STORED, NULL);
-    assert_int_equal(counted(bench, "rejected_by", "identify"), 1);
+    assert_int_equal(counted(bench, "rejected_by", "identify"), 2);
 }
 
 static void each_item_of_a_batch(void **state)
