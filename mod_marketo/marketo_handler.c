@@ -20,8 +20,17 @@ static struct mkto_slice header(const struct collect *collect, enum mkto_header 
     return collect->request->view.header[which];
 }
 
+static void count(enum mkto_skip skip)
+{
+    if (skip != MKTO_SKIP_NONE && marketo_link_get() != NULL) {
+        marketo_link_count(marketo_link_get(), skip);
+    }
+}
+
+/* An answer of our own, without the courier: what it refuses is counted. */
 static int answer(const struct collect *collect, enum mkto_answer code)
 {
+    count(mkto_skip_refused(code));
     return marketo_answer_code(collect->request->r, code, &collect->more);
 }
 
@@ -39,9 +48,7 @@ static void note_verdict(const struct collect *collect, enum mkto_answer code)
 static bool is_wanted(const struct collect *collect)
 {
     const enum mkto_skip skip = marketo_request_privacy(collect->request);
-    if (skip != MKTO_SKIP_NONE && marketo_link_get() != NULL) {
-        marketo_link_count(marketo_link_get(), skip);
-    }
+    count(skip);
     return skip == MKTO_SKIP_NONE;
 }
 
@@ -56,6 +63,7 @@ static bool hand_in(const struct collect *collect, struct mkto_slice body, uint3
     }
     envelope.body = body;
     envelope.flags |= flags;
+    envelope.text_max = collect->route.gzip ? (uint32_t)collect->max_body : 0;
     if (collect->site == MKTO_SITE_OWN) {
         envelope.flags |= MKTO_ENVELOPE_OWN;
     }
@@ -128,9 +136,7 @@ static int answer_pixel(struct collect *collect)
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (collect->site == MKTO_SITE_FOREIGN) {
-        if (marketo_link_get() != NULL) {
-            marketo_link_count(marketo_link_get(), MKTO_SKIP_ORIGIN);
-        }
+        count(MKTO_SKIP_ORIGIN);
     } else if (is_wanted(collect) && !hand_in(collect, mkto_slice_str(collect->request->r->args),
                                               MKTO_ENVELOPE_PIXEL, &verdict)) {
         return HTTP_INTERNAL_SERVER_ERROR;

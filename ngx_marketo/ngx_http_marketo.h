@@ -115,6 +115,7 @@ typedef struct {
     enum mkto_endpoint endpoint;
     enum mkto_call call;
     enum mkto_site site;
+    bool gzip;                      /* the body is, for the courier to inflate */
     u_char id[NGX_HTTP_MARKETO_ID]; /* $marketo_event_id, and the message id of a call without
                                        one */
     enum mkto_answer answer;
@@ -207,6 +208,8 @@ ngx_int_t ngx_http_marketo_handler(ngx_http_request_t *r);
 ngx_http_marketo_ctx_t *ngx_http_marketo_create_ctx(ngx_http_request_t *r);
 void ngx_http_marketo_body_whole(ngx_http_request_t *r); /* the body is there: hand it in */
 void ngx_http_marketo_finish(ngx_http_marketo_ctx_t *ctx);
+/* The answer is our own, without the courier: what it refuses is counted. */
+void ngx_http_marketo_decide(ngx_http_marketo_ctx_t *ctx, enum mkto_answer answer);
 /* Hands in a call that has no body of its own, and answers with its verdict. */
 ngx_int_t ngx_http_marketo_hand_in(ngx_http_marketo_ctx_t *ctx);
 

@@ -100,7 +100,7 @@ static void ngx_http_marketo_body_continue(ngx_http_request_t *r)
     for (;;) {
         const enum mkto_answer answer = ngx_http_marketo_take(ctx, mlcf->max_body, unbuffered);
         if (answer != MKTO_ANSWER_STORED) {
-            ctx->answer = answer;
+            ngx_http_marketo_decide(ctx, answer);
             ngx_http_marketo_finish(ctx);
             return;
         }

@@ -36,12 +36,26 @@ static void ngx_http_marketo_fill(ngx_http_marketo_ctx_t *ctx, char *cookie,
     envelope->call = ctx->call;
     envelope->request_id = (struct mkto_slice){(const char *)ctx->id, sizeof(ctx->id)};
     envelope->body = (struct mkto_slice){(const char *)ctx->body, ctx->body_len};
+    if (ctx->gzip) {
+        const ngx_http_marketo_loc_conf_t *mlcf =
+            ngx_http_get_module_loc_conf(ctx->request, ngx_http_marketo_module);
+        envelope->text_max = (uint32_t)mlcf->max_body;
+    }
     if (ctx->site == MKTO_SITE_OWN) {
         envelope->flags |= MKTO_ENVELOPE_OWN;
     }
     if (ctx->endpoint == MKTO_ENDPOINT_PIXEL) {
         envelope->flags |= MKTO_ENVELOPE_PIXEL;
     }
+}
+
+void ngx_http_marketo_decide(ngx_http_marketo_ctx_t *ctx, enum mkto_answer answer)
+{
+    const enum mkto_skip skip = mkto_skip_refused(answer);
+    if (skip != MKTO_SKIP_NONE) {
+        ngx_http_marketo_count(skip);
+    }
+    ctx->answer = answer;
 }
 
 void ngx_http_marketo_body_whole(ngx_http_request_t *r)
@@ -91,7 +105,7 @@ ngx_int_t ngx_http_marketo_hand_in(ngx_http_marketo_ctx_t *ctx)
 static ngx_int_t ngx_http_marketo_answer_now(ngx_http_marketo_ctx_t *ctx, enum mkto_answer answer)
 {
     const ngx_int_t rc = ngx_http_discard_request_body(ctx->request);
-    ctx->answer = answer;
+    ngx_http_marketo_decide(ctx, answer);
     return rc == NGX_OK ? ngx_http_marketo_answer(ctx) : rc;
 }
 
@@ -228,6 +242,7 @@ ngx_int_t ngx_http_marketo_handler(ngx_http_request_t *r)
     }
     ctx->endpoint = route.endpoint;
     ctx->call = route.call;
+    ctx->gzip = route.gzip;
     switch (route.endpoint) {
     case MKTO_ENDPOINT_CALL:
     case MKTO_ENDPOINT_PIXEL:

@@ -168,6 +168,28 @@ bool mkto_intake_subscription(struct mkto_intake_call *call)
     return false;
 }
 
+/* The text takes the place of the gzip: only that is ever stored. */
+static bool inflate_body(struct mkto_intake_call *call)
+{
+    struct mkto_intake *intake = call->peer->intake;
+    struct mkto_envelope *envelope = &call->envelope;
+    struct mkto_event_fault fault = {MKTO_ANSWER_BAD_REQUEST, MKTO_ERROR_INIT};
+    size_t max = envelope->text_max;
+    if (envelope->call != MKTO_CALL_BATCH && max > MKTO_EVENT_MAX) {
+        max = MKTO_EVENT_MAX;
+    }
+    if (intake->gunzip == NULL) {
+        intake->gunzip = mkto_gunzip_create(intake->pool);
+    }
+    if (mkto_gunzip_read(intake->gunzip, envelope->body, max, &envelope->body, &fault) != 0) {
+        mkto_intake_reject(call, fault.answer, NULL, fault.error.text);
+        return false;
+    }
+    envelope->text_max = 0;
+    call->verbatim = false;
+    return true;
+}
+
 /* A pixel's query becomes the JSON that it means: only that is ever stored. Who loads an image is a
  * browser, whatever its headers say. */
 static bool read_pixel(struct mkto_intake_call *call)
@@ -186,6 +208,9 @@ static bool read_pixel(struct mkto_intake_call *call)
 
 static void take_call(struct mkto_intake_call *call)
 {
+    if (call->envelope.text_max > 0 && !inflate_body(call)) {
+        return;
+    }
     if ((call->envelope.flags & MKTO_ENVELOPE_PIXEL) != 0 && !read_pixel(call)) {
         return;
     }

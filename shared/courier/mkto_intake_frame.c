@@ -166,7 +166,21 @@ static void take_view(struct mkto_peer *peer, const struct mkto_frame *frame)
     }
 }
 
-/* What the web server kept away counts as what is filtered here. */
+/* What the web server kept away counts as what is filtered or refused here. */
+static void count_skipped(struct mkto_intake *intake, enum mkto_skip skip, uint32_t number)
+{
+    const enum mkto_answer answer = mkto_skip_answer(skip);
+    const bool refused = answer != MKTO_ANSWER_FILTERED;
+    if (refused) {
+        intake->counters.rejected += number;
+        intake->counters.answers[answer] += number;
+    } else {
+        intake->counters.filtered += number;
+    }
+    mkto_tally_add(refused ? &intake->rejected_by : &intake->filtered_by, mkto_skip_name(skip),
+                   number, intake->wall);
+}
+
 static void take_counts(struct mkto_peer *peer, const struct mkto_frame *frame)
 {
     struct mkto_intake *intake = peer->intake;
@@ -178,9 +192,7 @@ static void take_counts(struct mkto_peer *peer, const struct mkto_frame *frame)
     }
     for (int skip = MKTO_SKIP_NONE + 1; skip < MKTO_SKIP_COUNT; skip++) {
         if (counts.of[skip] > 0) {
-            intake->counters.filtered += counts.of[skip];
-            mkto_tally_add(&intake->filtered_by, mkto_skip_name((enum mkto_skip)skip),
-                           counts.of[skip], intake->wall);
+            count_skipped(intake, (enum mkto_skip)skip, counts.of[skip]);
         }
     }
 }

@@ -13,6 +13,7 @@
 #include <syslog.h>
 
 #include "mkto_event.h"
+#include "mkto_gunzip.h"
 #include "mkto_intake.h"
 #include "mkto_map.h"
 #include "mkto_rate.h"
@@ -147,7 +148,8 @@ struct mkto_intake {
     uint64_t unknown_said;
     uint64_t frame_said;
     uint64_t key_said;
-    struct mkto_rate *rate; /* NULL until somebody is counted */
+    struct mkto_rate *rate;     /* NULL until somebody is counted */
+    struct mkto_gunzip *gunzip; /* NULL until a body is compressed */
     struct mkto_intake_counters counters;
     struct mkto_tally filtered_by; /* reason */
     struct mkto_tally rejected_by; /* reason */

@@ -32,7 +32,7 @@ static const struct row table[MKTO_ANSWER_COUNT] = {
     [MKTO_ANSWER_TOO_LARGE]      = {"too_large", 413, 0,
         FAILURE("the body is larger than this server takes; send smaller batches")},
     [MKTO_ANSWER_BAD_MEDIA_TYPE] = {"bad_media_type", 415, 0,
-        FAILURE("send application/json or text/plain, in UTF-8, not compressed")},
+        FAILURE("send application/json or text/plain, in UTF-8, plain or as gzip")},
     [MKTO_ANSWER_RATE_LIMITED]   = {"rate_limited", 429, RETRY_SOON,
         FAILURE("too many events; send them again more slowly")},
     [MKTO_ANSWER_AWAY]           = {"away", 503, RETRY_SOON,

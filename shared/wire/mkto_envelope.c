@@ -24,6 +24,7 @@ enum tag {
     TAG_DEFAULTS = 16,
     TAG_SOURCE = 17,
     TAG_EMAIL = 18,
+    TAG_TEXT_MAX = 19,
 };
 
 struct text_field {
@@ -57,8 +58,9 @@ static const struct text_field text_fields[] = {
 
 #define TEXT_COUNT (sizeof(text_fields) / sizeof(text_fields[0]))
 #define FIXED_SIZE (FIELD_HEADER + 1 + FIELD_HEADER + 4 + FIELD_HEADER + 8)
+#define TEXT_MAX_SIZE (FIELD_HEADER + 4)
 
-_Static_assert(MKTO_ENVELOPE_OVERHEAD >= FIXED_SIZE + TEXT_COUNT * FIELD_HEADER +
+_Static_assert(MKTO_ENVELOPE_OVERHEAD >= FIXED_SIZE + TEXT_MAX_SIZE + TEXT_COUNT * FIELD_HEADER +
                                              3 * MKTO_ENVELOPE_NAME_MAX + MKTO_ENVELOPE_ADDR_MAX +
                                              MKTO_ENVELOPE_HOST_MAX + 5 * MKTO_ENVELOPE_HEADER_MAX +
                                              MKTO_ENVELOPE_REFERER_MAX + MKTO_ENVELOPE_COOKIE_MAX +
@@ -96,7 +98,7 @@ static struct mkto_slice text_to_write(const struct mkto_envelope *envelope,
 
 size_t mkto_envelope_size(const struct mkto_envelope *envelope)
 {
-    size_t size = FIXED_SIZE;
+    size_t size = FIXED_SIZE + (envelope->text_max > 0 ? TEXT_MAX_SIZE : 0);
     for (size_t i = 0; i < TEXT_COUNT; i++) {
         const struct mkto_slice text = text_to_write(envelope, &text_fields[i]);
         size += text.data == NULL ? 0 : FIELD_HEADER + text.len;
@@ -118,6 +120,10 @@ size_t mkto_envelope_encode(const struct mkto_envelope *envelope, uint8_t *out)
     p = mkto_bytes_put32(p, envelope->flags);
     p = put_header(p, TAG_RECEIVED, 8);
     p = mkto_bytes_put64(p, (uint64_t)envelope->received_ms);
+    if (envelope->text_max > 0) {
+        p = put_header(p, TAG_TEXT_MAX, 4);
+        p = mkto_bytes_put32(p, envelope->text_max);
+    }
     for (size_t i = 0; i < TEXT_COUNT; i++) {
         const struct mkto_slice text = text_to_write(envelope, &text_fields[i]);
         if (text.data != NULL) {
@@ -161,6 +167,16 @@ static int read_call(const uint8_t *data, size_t len, struct mkto_envelope *enve
     return 0;
 }
 
+static int read_number(const char *name, const uint8_t *data, size_t len, uint32_t *number,
+                       struct mkto_error *err)
+{
+    if (expect_len(name, len, 4, err) != 0) {
+        return -1;
+    }
+    *number = mkto_bytes_get32(data);
+    return 0;
+}
+
 static int read_field(unsigned tag, const uint8_t *data, size_t len, struct mkto_envelope *envelope,
                       struct mkto_error *err)
 {
@@ -168,11 +184,10 @@ static int read_field(unsigned tag, const uint8_t *data, size_t len, struct mkto
         return read_call(data, len, envelope, err);
     }
     if (tag == TAG_FLAGS) {
-        if (expect_len("flags", len, 4, err) != 0) {
-            return -1;
-        }
-        envelope->flags = mkto_bytes_get32(data);
-        return 0;
+        return read_number("flags", data, len, &envelope->flags, err);
+    }
+    if (tag == TAG_TEXT_MAX) {
+        return read_number("text_max", data, len, &envelope->text_max, err);
     }
     if (tag == TAG_RECEIVED) {
         if (expect_len("received_ms", len, 8, err) != 0) {

@@ -42,6 +42,8 @@ enum mkto_envelope_flag {
 struct mkto_envelope {
     enum mkto_call call;
     uint32_t flags;
+    uint32_t text_max;   /* not 0: body is gzip (RFC 1952) of a text of at most so many bytes; never
+                            in the spool: the courier stores the text */
     int64_t received_ms; /* wall clock at receipt, ms since the epoch */
     struct mkto_slice
         subscription; /* name of the [marketo name] section; empty for the unnamed one */

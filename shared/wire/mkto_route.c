@@ -166,17 +166,19 @@ static bool media_type_is_taken(struct mkto_slice content_type)
     return true;
 }
 
-static bool encoding_is_taken(struct mkto_slice encoding)
+/* As SDKs of apps send their batches. Two encodings, one upon the other, nobody sends. */
+static bool is_gzip(struct mkto_slice encoding)
 {
-    const struct mkto_slice name = mkto_slice_trim(encoding);
-    return name.len == 0 || mkto_slice_is_fold(name, "identity");
+    return mkto_slice_is_fold(encoding, "gzip") || mkto_slice_is_fold(encoding, "x-gzip");
 }
 
 /* Before its body is read. */
-static enum mkto_answer check_post(const struct mkto_route_request *request)
+static enum mkto_answer check_post(const struct mkto_route_request *request, bool *gzip)
 {
-    if (!media_type_is_taken(request->content_type) ||
-        !encoding_is_taken(request->content_encoding)) {
+    const struct mkto_slice encoding = mkto_slice_trim(request->content_encoding);
+    *gzip = is_gzip(encoding);
+    const bool plain = encoding.len == 0 || mkto_slice_is_fold(encoding, "identity");
+    if (!media_type_is_taken(request->content_type) || !(plain || *gzip)) {
         return MKTO_ANSWER_BAD_MEDIA_TYPE;
     }
     return request->content_length > request->max_body ? MKTO_ANSWER_TOO_LARGE : MKTO_ANSWER_STORED;
@@ -198,7 +200,7 @@ struct mkto_route_result mkto_route_check(const struct mkto_route_request *reque
         result.key = MKTO_SLICE_NONE;
         result.allow = methods;
     } else if (mkto_slice_is(request->method, "POST")) {
-        result.answer = check_post(request);
+        result.answer = check_post(request, &result.gzip);
     }
     return result;
 }

@@ -8,6 +8,8 @@
 #ifndef MKTO_ROUTE_H
 #define MKTO_ROUTE_H
 
+#include <stdbool.h>
+
 #include "mkto_answer.h"
 #include "mkto_slice.h"
 
@@ -48,11 +50,12 @@ enum mkto_endpoint {
 struct mkto_route_request {
     struct mkto_slice
         path; /* what follows the location's prefix: "v1/identify" or "/v1/identify" */
-    struct mkto_slice method;           /* "POST" */
-    struct mkto_slice content_type;     /* absent is allowed: then it counts as application/json */
-    struct mkto_slice content_encoding; /* absent, empty or "identity"; others are refused */
-    long long content_length;           /* -1 when unknown (chunked, HTTP/2) */
-    long long max_body;                 /* bytes: the location's marketo_max_body */
+    struct mkto_slice method;       /* "POST" */
+    struct mkto_slice content_type; /* absent is allowed: then it counts as application/json */
+    struct mkto_slice
+        content_encoding;     /* absent, empty, identity, gzip or x-gzip; others are refused */
+    long long content_length; /* -1 when unknown (chunked, HTTP/2) */
+    long long max_body;       /* bytes: the location's marketo_max_body */
 };
 
 struct mkto_route_result {
@@ -60,12 +63,14 @@ struct mkto_route_result {
     enum mkto_call call;     /* of CALL, PIXEL and HASH */
     enum mkto_answer answer; /* MKTO_ANSWER_STORED: go on with the endpoint. Otherwise what to
                                 answer at once: NOT_FOUND, BAD_METHOD, BAD_MEDIA_TYPE, TOO_LARGE */
+    bool gzip;               /* the body is gzip: for the courier to inflate */
     const char *allow; /* methods of the path, with BAD_METHOD and PREFLIGHT, else NULL. Static */
     struct mkto_slice key; /* of SETTINGS: the write key in the path; letters, digits, '-', '_' */
 };
 
 /* application/json and text/plain, with any parameters, in any case, are taken; a charset other
- * than utf-8, several types, or a compressed body, is not. HEAD goes where GET goes. */
+ * than utf-8, several types, or a body compressed by anything but gzip, is not. HEAD goes where GET
+ * goes. */
 struct mkto_route_result mkto_route_check(const struct mkto_route_request *request);
 
 /* "identify", "track" …; "none" for values out of range. The word of the Segment spec, also its

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from waiting import wait_until
+
 ID = '"userId":"u"'
 
 
@@ -143,11 +145,30 @@ def test_two_types(shared, untouched, first, second):  # pylint: disable=unused-
     assert reply.json["success"] is False
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "identity, gzip"])
+@pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "identity, gzip"])
 def test_compressed(shared, untouched, encoding):  # pylint: disable=unused-argument
     reply = shared.post("identify", gzip.compress(b'{"userId":"u"}'), {"Content-Encoding": encoding})
     assert reply.status == 415
-    assert "not compressed" in reply.json["error"]
+    assert "plain or as gzip" in reply.json["error"]
+
+
+def test_refusals_are_counted(server):
+    """The SDKs let a batch go that is refused for good: somebody must be able to see it."""
+    def counts():
+        intake = server.status()["intake"]
+        words = ("bad_media_type", "too_large", "forbidden", "bad_request")
+        return [intake["rejected_by"].get(word, 0) for word in words] + [intake["answers"][word] for word in words]
+    server.start()
+    assert server.post("b", b"{}", {"Content-Encoding": "deflate"}).status == 415
+    assert server.post("t", b"{}", {"Content-Type": "text/xml"}).status == 415
+    assert server.post("b", b" " * 512001).status == 413
+    chunks = b"400\r\n%s\r\n" % (b" " * 1024) * 501
+    head = b"POST /mkto/v1/b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert server.raw(head + chunks + b"0\r\n\r\n")[0].status == 413  # found while it is read
+    assert server.post("b", gzip.compress(b" " * 512001), {"Content-Encoding": "gzip"}).status == 413  # found by the courier
+    assert server.post("t", b"{}", {"Host": "www.example.com", "Origin": "https://evil.example"}).status == 403
+    assert server.post("b", b"junk", {"Content-Encoding": "gzip"}).status == 400
+    wait_until(lambda: counts() == [2, 3, 1, 1] * 2, what="each of them, once")
 
 
 def test_no_secret_in_the_words(shared, untouched):  # pylint: disable=unused-argument

@@ -20,11 +20,12 @@ ANSWERS = ("stored", "filtered", "bad_request", "unauthorized", "forbidden", "no
            "bad_media_type", "rate_limited", "away", "busy", "full", "expired")
 CALLS = ("none", "identify", "track", "page", "screen", "group", "alias", "batch", "hash", "status")
 FLAGS = {"https": 1, "browser": 2, "keyed": 4, "own": 8, "pixel": 16, "server": 32}
-SKIPS = ("none", "consent", "opt_out", "gpc", "dnt", "bot", "prefetch", "no_visitor", "not_stored", "origin")
+SKIPS = ("none", "consent", "opt_out", "gpc", "dnt", "bot", "prefetch", "no_visitor", "not_stored", "origin", "bad_media_type",
+         "too_large", "forbidden")
 REASONS = ("", "version", "config", "peer", "leaving", "frame", "crowd")
 TAGS = {"call": 1, "flags": 2, "received_ms": 3, "subscription": 4, "remote_addr": 5, "host": 6, "user_agent": 7,
         "accept_language": 8, "referer": 9, "origin": 10, "dnt": 11, "gpc": 12, "cookie": 13, "request_id": 14,
-        "body": 15, "defaults": 16, "source": 17, "email": 18}
+        "body": 15, "defaults": 16, "source": 17, "email": 18, "text_max": 19}
 FRAME_MAX = 1048576 + 12288 + 4096
 
 

@@ -29,7 +29,7 @@ RECORD = struct.Struct("<IIQQ40s")
 KINDS = ("write", "truncate", "sync", "sync_dir", "create", "unlink", "rename")
 CHANGING = sum(1 << KINDS.index(kind) for kind in ("write", "truncate", "sync", "sync_dir", "create"))
 FOREVER = (1 << 64) - 1
-PACKAGES = ("apr-1", "apr-util-1", "yajl", "libxml-2.0", "libcrypto", "sqlite3", "libcurl", "libevent_core", "inih", "libpsl")
+PACKAGES = ("apr-1", "apr-util-1", "yajl", "libxml-2.0", "libcrypto", "sqlite3", "libcurl", "libevent_core", "inih", "libpsl", "zlib")
 ROOMS = ("courier", "core", "config", "wire")
 MEMORY = "/dev/shm"
 

@@ -4,15 +4,15 @@ import re
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 _LIBRARIES = (("yajl", r"yajl/"), ("libxml2", r"libxml/"), ("openssl", r"openssl/"), ("curl", r"curl/"),
-              ("sqlite", r"sqlite3"), ("libevent", r"event2/|event\.h"), ("inih", r"ini\.h"), ("libpsl", r"libpsl\.h"), ("apr", r"apr_|apr\.h|apu"),
+              ("sqlite", r"sqlite3"), ("libevent", r"event2/|event\.h"), ("inih", r"ini\.h"), ("libpsl", r"libpsl\.h"), ("zlib", r"zlib\.h"), ("apr", r"apr_|apr\.h|apu"),
               ("nginx", r"ngx_"), ("httpd", r"httpd\.h|http_|ap_|mpm_|unixd|util_|mod_watchdog|scoreboard"))
-_OWNED = {"yajl", "libxml2", "openssl", "curl", "sqlite", "libevent", "libpsl"}
+_OWNED = {"yajl", "libxml2", "openssl", "curl", "sqlite", "libevent", "libpsl", "zlib"}
 # room -> (rooms whose headers it may use, libraries)
 _ROOMS = {
     "shared/wire": ({"shared/wire"}, {"libpsl"}),
     "shared/config": ({"shared/wire", "shared/config"}, {"inih"}),
     "shared/web": ({"shared/web"}, set()),
-    "shared/core": ({"shared/wire", "shared/config", "shared/core"}, {"apr", "yajl", "libxml2", "openssl"}),
+    "shared/core": ({"shared/wire", "shared/config", "shared/core"}, {"apr", "yajl", "libxml2", "openssl", "zlib"}),
     "shared/courier": ({"shared/wire", "shared/config", "shared/core", "shared/courier"}, {"apr", "sqlite", "curl", "libevent"}),
     "shared/cli": ({"shared/wire", "shared/config", "shared/core", "shared/courier", "shared/cli"}, {"apr", "curl", "libevent"}),
     "ngx_marketo": ({"shared/wire", "shared/config", "shared/web", "ngx_marketo"}, {"nginx"}),

@@ -276,6 +276,7 @@ struct shot {
     const char *body;
     size_t body_len; /* 0: strlen */
     uint32_t flags;
+    uint32_t text_max; /* not 0: body is gzip */
     uint8_t ack;
     uint64_t deadline_ms; /* 0: soon */
     const char *authorization;
@@ -298,6 +299,7 @@ static inline uint64_t shoot(struct bench *bench, const struct shot *shot)
     const struct mkto_envelope envelope = {
         .call = shot->call == MKTO_CALL_NONE ? MKTO_CALL_TRACK : shot->call,
         .flags = shot->flags,
+        .text_max = shot->text_max,
         .received_ms = test_wall,
         .subscription = slice_or_none(shot->subscription),
         .host = mkto_slice_str("www.example.com"),

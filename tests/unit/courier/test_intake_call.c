@@ -3,6 +3,7 @@
 
 #include "mkto_hash.h"
 
+#include "../core/gzip_text.h"
 #include "mkto_intake_state.h"
 
 #define KEY "munchkin-private-key"
@@ -193,6 +194,81 @@ static void a_pixel(void **state)
     assert_true(mkto_slice_is(stored_at(bench, 2).source, "site"));
 }
 
+/* Fires a body that was packed, and lets it go. */
+static void expect_packed(struct bench *bench, enum mkto_call call, uint32_t max,
+                          struct packed packed, enum mkto_answer answer, const char *body)
+{
+    const struct shot shot = {.call = call,
+                              .body = (const char *)packed.data,
+                              .body_len = packed.len,
+                              .text_max = max,
+                              .request_id = "r",
+                              .authorization = "Bearer wk_secret",
+                              .subscription = "web"};
+    expect(bench, &shot, answer, body);
+    free(packed.data);
+}
+
+static void a_gzip(void **state)
+{
+    static const char item[] = "{\"type\":\"track\",\"event\":\"E\",\"userId\":\"u\"}";
+    static const char event[] = "{\"event\":\"E\",\"userId\":\"u\"}";
+    struct bench *bench = *state;
+    char batch[256];
+    start_client(bench);
+    expect_packed(bench, MKTO_CALL_TRACK, MKTO_BODY_DEFAULT, gzip_of(event, strlen(event)),
+                  MKTO_ANSWER_STORED, NULL);
+    snprintf(batch, sizeof(batch), "{\"batch\":[%s,%s]}", item, item);
+    struct packed two = gzip_of(batch, 20);
+    gzip_add(&two, batch + 20, strlen(batch) - 20);
+    expect_packed(bench, MKTO_CALL_BATCH, MKTO_BODY_DEFAULT, two, MKTO_ANSWER_STORED, NULL);
+    expect_packed(bench, MKTO_CALL_HASH, MKTO_BODY_DEFAULT, gzip_of("{\"email\":\"a@b.c\"}", 17),
+                  MKTO_ANSWER_STORED, hash_of("a@b.c"));
+    assert_true(mkto_slice_is(stored_at(bench, 1).body, event));
+    for (int64_t id = 2; id <= 3; id++) {
+        assert_true(mkto_slice_is(stored_at(bench, id).body, item));
+        assert_int_equal(stored_at(bench, id).text_max, 0);
+    }
+    assert_int_equal(mkto_spool_waiting(bench->spool), 3);
+}
+
+/* A text of that many bytes: the event, and blanks. */
+static struct packed padded(size_t size)
+{
+    static const char event[] = "{\"event\":\"E\",\"userId\":\"u\"}";
+    char *text = malloc(size);
+    memset(text, ' ', size);
+    memcpy(text, event, strlen(event));
+    const struct packed packed = gzip_of(text, size);
+    free(text);
+    return packed;
+}
+
+static void a_gzip_that_is_none(void **state)
+{
+    struct bench *bench = *state;
+    start_client(bench);
+    expect_packed(bench, MKTO_CALL_TRACK, MKTO_BODY_DEFAULT, padded(MKTO_EVENT_MAX),
+                  MKTO_ANSWER_STORED, NULL);
+    expect_packed(bench, MKTO_CALL_TRACK, MKTO_BODY_DEFAULT, padded(MKTO_EVENT_MAX + 1),
+                  MKTO_ANSWER_TOO_LARGE,
+                  "{\"success\":false,\"error\":\"gzip: the text has more than 32768 bytes\"}");
+    expect_packed(bench, MKTO_CALL_TRACK, 100, padded(101), MKTO_ANSWER_TOO_LARGE, NULL);
+    expect_packed(bench, MKTO_CALL_BATCH, 1000, padded(1000), MKTO_ANSWER_BAD_REQUEST,
+                  "{\"success\":false,\"error\":\"batch: must be a non-empty array\"}");
+    expect_packed(bench, MKTO_CALL_BATCH, 1000, padded(1001), MKTO_ANSWER_TOO_LARGE, NULL);
+    expect_packed(bench, MKTO_CALL_BATCH, UINT32_MAX, padded(MKTO_BODY_MAX + 1),
+                  MKTO_ANSWER_TOO_LARGE, NULL);
+    struct packed cut = padded(100);
+    cut.len = 20;
+    expect_packed(
+        bench, MKTO_CALL_TRACK, MKTO_BODY_DEFAULT, cut, MKTO_ANSWER_BAD_REQUEST,
+        "{\"success\":false,\"error\":\"gzip: the body ends in the middle, at byte 20\"}");
+    assert_int_equal(mkto_spool_waiting(bench->spool), 1);
+    assert_int_equal(counted(bench, "rejected_by", "too_large"), 4);
+    assert_int_equal(counted(bench, "rejected_by", "bad_request"), 2);
+}
+
 #define HASH_TEST(name) cmocka_unit_test_setup_teardown(name, setup_hash, teardown_hash)
 
 int main(void)
@@ -206,6 +282,8 @@ int main(void)
         INTAKE_TEST(the_status),
         INTAKE_TEST(a_status_is_cut_to_fit),
         HASH_TEST(a_pixel),
+        HASH_TEST(a_gzip),
+        HASH_TEST(a_gzip_that_is_none),
     };
     apr_initialize();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,7 +184,8 @@ static void only_the_network_is_stored(void **state)
 static void what_the_server_kept_away(void **state)
 {
     struct bench *bench = *state;
-    struct mkto_counts_frame counts = {.of = {[MKTO_SKIP_CONSENT] = 3, [MKTO_SKIP_BOT] = 70000}};
+    struct mkto_counts_frame counts = {
+        .of = {[MKTO_SKIP_CONSENT] = 3, [MKTO_SKIP_BOT] = 70000, [MKTO_SKIP_MEDIA_TYPE] = 5}};
     uint8_t out[256];
     start_client(bench);
     for (int i = 0; i < 2; i++) {
@@ -194,6 +195,9 @@ static void what_the_server_kept_away(void **state)
     assert_int_equal(counted(bench, "filtered_by", "consent"), 6);
     assert_int_equal(counted(bench, "filtered_by", "bot"), 140000);
     assert_int_equal(counted(bench, NULL, "filtered"), 140006);
+    assert_int_equal(counted(bench, "rejected_by", "bad_media_type"), 10);
+    assert_int_equal(counted(bench, "answers", "bad_media_type"), 10);
+    assert_int_equal(counted(bench, NULL, "rejected"), 10);
     expect(bench, &(struct shot){SLOW}, MKTO_ANSWER_STORED, NULL); /* the connection goes on */
 }
 

@@ -27,6 +27,7 @@ static void assert_same(const struct mkto_envelope *a, const struct mkto_envelop
 {
     assert_int_equal(a->call, b->call);
     assert_int_equal(a->flags, b->flags);
+    assert_int_equal(a->text_max, b->text_max);
     assert_true(a->received_ms == b->received_ms);
     const struct mkto_slice *left = &a->subscription;
     const struct mkto_slice *right = &b->subscription;
@@ -85,6 +86,24 @@ static void email_has_a_tag(void **state)
     size_t len;
     uint8_t *data = encode(&one, &len);
     assert_memory_equal(data + len - sizeof(want), want, sizeof(want));
+    free(data);
+}
+
+static void text_max_has_a_tag(void **state)
+{
+    (void)state;
+    const struct mkto_envelope one = {.call = MKTO_CALL_PAGE, .text_max = 0x01020304};
+    static const uint8_t want[] = {19, 4, 0, 0, 0, 4, 3, 2, 1};
+    struct mkto_envelope back;
+    struct mkto_error err = MKTO_ERROR_INIT;
+    size_t len;
+    uint8_t *data = encode(&one, &len);
+    assert_memory_equal(data + len - sizeof(want), want, sizeof(want));
+    assert_int_equal(mkto_envelope_decode(data, len, &back, NULL), 0);
+    assert_int_equal(back.text_max, 0x01020304);
+    data[len - sizeof(want) + 1] = 3;
+    assert_int_equal(mkto_envelope_decode(data, len - 1, &back, &err), -1);
+    assert_string_equal(err.text, "envelope: text_max has 3 bytes instead of 4");
     free(data);
 }
 
@@ -317,6 +336,7 @@ int main(void)
         cmocka_unit_test(round_trip),
         cmocka_unit_test(flags),
         cmocka_unit_test(email_has_a_tag),
+        cmocka_unit_test(text_max_has_a_tag),
         cmocka_unit_test(absent_stays_absent),
         cmocka_unit_test(exact_bytes),
         cmocka_unit_test(every_cut),

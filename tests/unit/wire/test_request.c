@@ -374,11 +374,19 @@ static void skips(void **state)
 {
     (void)state;
     static const char *const words[MKTO_SKIP_COUNT] = {
-        "none", "consent",  "opt_out",    "gpc",        "dnt",
-        "bot",  "prefetch", "no_visitor", "not_stored", "origin"};
+        "none",       "consent", "opt_out",        "gpc",
+        "dnt",        "bot",     "prefetch",       "no_visitor",
+        "not_stored", "origin",  "bad_media_type", "too_large",
+        "forbidden"};
     for (int i = 0; i < MKTO_SKIP_COUNT; i++) {
+        const enum mkto_answer answer = mkto_skip_answer((enum mkto_skip)i);
         assert_string_equal(mkto_skip_name((enum mkto_skip)i), words[i]);
+        assert_int_equal(answer == MKTO_ANSWER_FILTERED, i <= MKTO_SKIP_ORIGIN);
+        assert_int_equal(mkto_skip_refused(answer), i <= MKTO_SKIP_ORIGIN ? 0 : i);
     }
+    assert_int_equal(mkto_skip_refused(MKTO_ANSWER_STORED), MKTO_SKIP_NONE);
+    assert_int_equal(mkto_skip_refused(MKTO_ANSWER_NOT_FOUND), MKTO_SKIP_NONE);
+    assert_int_equal(mkto_skip_answer(MKTO_SKIP_COUNT), MKTO_ANSWER_FILTERED);
     assert_string_equal(mkto_skip_name(MKTO_SKIP_COUNT), "none");
     assert_string_equal(mkto_skip_name((enum mkto_skip) - 1), "none");
 }

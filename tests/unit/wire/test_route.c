@@ -194,8 +194,10 @@ static void media_types(void **state)
 static void encodings(void **state)
 {
     (void)state;
-    static const char *const taken[] = {NULL, "", "identity", "Identity", " identity "};
-    static const char *const refused[] = {"gzip", "x-gzip", "deflate", "br", "identity, gzip"};
+    static const char *const taken[] = {NULL,   "",     "identity", "Identity", " identity ",
+                                        "gzip", "GZip", "x-gzip",   "X-GZIP",   " gzip "};
+    static const char *const refused[] = {"deflate",        "br",         "zstd", "compress",
+                                          "identity, gzip", "gzip, gzip", "gzi",  "gzipped"};
     struct mkto_route_request request = {
         .path = MKTO_SLICE_LIT("v1/track"),
         .method = MKTO_SLICE_LIT("POST"),
@@ -204,7 +206,9 @@ static void encodings(void **state)
     };
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
         request.content_encoding = mkto_slice_str(taken[i]);
-        assert_int_equal(mkto_route_check(&request).answer, MKTO_ANSWER_STORED);
+        const struct mkto_route_result result = mkto_route_check(&request);
+        assert_int_equal(result.answer, MKTO_ANSWER_STORED);
+        assert_int_equal(result.gzip, i >= 5);
     }
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         request.content_encoding = mkto_slice_str(refused[i]);
