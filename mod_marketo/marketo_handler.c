@@ -114,7 +114,10 @@ static int answer_call(struct collect *collect)
     return is_wanted(collect) ? take_body(collect) : answer(collect, MKTO_ANSWER_FILTERED);
 }
 
-/* Only for a page of this very host: another site's cannot send that header, nor read an answer. */
+/*
+ * Only for a page of this very host: another site's cannot send that header, nor read an answer.
+ * And of nobody who may not be tracked: a hash is there to say who he is.
+ */
 static int answer_hash(struct collect *collect)
 {
     if (!has_subscription(collect)) {
@@ -124,7 +127,7 @@ static int answer_hash(struct collect *collect)
         header(collect, MKTO_HEADER_X_MARKETO_HASH).data == NULL) {
         return answer(collect, MKTO_ANSWER_FORBIDDEN);
     }
-    return is_wanted(collect) ? take_body(collect) : answer(collect, MKTO_ANSWER_FILTERED);
+    return is_wanted(collect) ? take_body(collect) : answer(collect, MKTO_ANSWER_FORBIDDEN);
 }
 
 /* The image is the answer, whatever became of the event. */

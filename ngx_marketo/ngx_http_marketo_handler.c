@@ -173,7 +173,9 @@ static ngx_int_t ngx_http_marketo_collect(ngx_http_marketo_ctx_t *ctx)
                                     : ngx_http_marketo_privacy(r, ctx->view);
     if (skip != MKTO_SKIP_NONE) {
         ngx_http_marketo_count(skip);
-        return ngx_http_marketo_answer_now(ctx, MKTO_ANSWER_FILTERED);
+        return ngx_http_marketo_answer_now(ctx, ctx->endpoint == MKTO_ENDPOINT_HASH
+                                                    ? MKTO_ANSWER_FORBIDDEN
+                                                    : MKTO_ANSWER_FILTERED);
     }
     if (mlcf->cookie != NULL && r == r->main) {
         ngx_http_marketo_cookie_keep(ctx->view, &mlcf->cookie->rule, ctx->site == MKTO_SITE_OWN);

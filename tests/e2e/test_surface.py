@@ -350,6 +350,26 @@ def test_hash_refused(shared, headers):
     assert b"hash" not in reply.body.replace(b"hash:", b"")
 
 
+@pytest.mark.parametrize("prefix, headers, skip", [
+    ("/mkto/", {"Cookie": "mkto_opt_out=id:true"}, "opt_out"), ("/mkto/", {"Sec-GPC": "1"}, "gpc"), ("/mkto/", {"DNT": "1"}, "dnt"),
+    ("/mkto/", {"Referer": "https://www.example.com/?marketo_opt_out=true"}, "opt_out"),
+    ("/ask/", {"X-Consent": "denied"}, "consent"), ("/ask/", {}, "consent"),
+])
+def test_hash_of_whom_nobody_may_track(shared, prefix, headers, skip):
+    before = shared.status()["intake"]["filtered_by"]
+    reply = ask_hash(shared, {"email": "ada@example.com"}, headers, prefix=prefix)
+    assert (reply.status, plain(reply)) == (403, answer(reply.body))
+    assert b"hash" not in reply.body
+    wait_until(lambda: shared.status()["intake"]["filtered_by"].get(skip, 0) == before.get(skip, 0) + 1, what="the count")
+
+
+@pytest.mark.parametrize("prefix, headers", [
+    ("/no-hash/", {"Cookie": "mkto_opt_out=id:true"}), ("/mkto/", {"Sec-GPC": "0", "DNT": "0"}), ("/ask/", {"X-Consent": "granted"}),
+])
+def test_hash_of_whom_it_may(shared, prefix, headers):
+    assert ask_hash(shared, {"email": "ada@example.com"}, headers, prefix=prefix).status == (404 if prefix == "/no-hash/" else 200)
+
+
 def test_hash_of_an_allowed_site(shared):
     """An origin that may send events may not have hashes."""
     for path in ("/cors/", "/mkto/"):
