@@ -3,14 +3,15 @@ import { clicks, tracker } from './elements.js';
 import { emitter } from './emitter.js';
 import { aliasForm, objectOf, pageForm, trackForm, whoForm } from './forms.js';
 import { group, renew, user, uuid } from './identity.js';
+import { CALLBACK } from './limits.js';
 import { createMunchkin } from './munchkin.js';
 import { createOutbox } from './outbox.js';
 import { here, isBuffered, pageOf } from './page.js';
+import { attempt, isOptedOut } from './storage.js';
 
 const TOP_LEVEL = ['anonymousId', 'messageId', 'timestamp', 'userId']; // options that stand for fields of the message
 const CALLS = ['page', 'screen', 'pageview', 'track', 'identify', 'group', 'alias', 'reset'];
 const NO_EFFECT = ['addSourceMiddleware', 'addIntegrationMiddleware', 'addDestinationMiddleware', 'register', 'deregister', 'use'];
-const TIMEOUT = 300; // ms after which a call's callback is called
 
 /* Text that was cut within a character ends in half of one: no JSON for the server, and nothing that could be encoded. */
 function copyOf(message) {
@@ -18,11 +19,14 @@ function copyOf(message) {
     return JSON.parse(json);
 }
 
+/* The tracking location below which all addresses are; undefined for what is no URL. */
+const rootOf = (text) => attempt(() => new URL(text.replace(/\/?$/, '/'), location.href).href);
+
 /* writeKey and defaults are those of the script's tag, for load(). */
 export function createClient(base, writeKey, defaults) {
     const analytics = { initialized: true, initialize: () => analytics, VERSION, Integrations: {} };
     let settings = {};
-    let timeout = TIMEOUT;
+    let timeout = CALLBACK;
     let debugging = false;
     let page; // of the stub's call that is being repeated
     let outbox; // none before load()
@@ -36,25 +40,26 @@ export function createClient(base, writeKey, defaults) {
     const log = (text) => debugging && console.log('marketo.js: ' + text);
 
     function contextOf(options) {
-        const context = { page: page || pageOf(), library: { name: 'marketo.js', version: VERSION } };
-        Object.assign(context, options); // the oldest form: the options are the context
-        TOP_LEVEL.concat('context', 'integrations').forEach((name) => delete context[name]);
-        return Object.assign(context, options.context, { page: Object.assign(context.page, objectOf(options.context).page) });
+        const context = { page: page || pageOf(), library: { name: 'marketo.js', version: VERSION }, ...options };
+        TOP_LEVEL.concat('context', 'integrations').forEach((name) => delete context[name]); // the oldest form: the options are the context
+        return { ...context, ...options.context, page: { ...context.page, ...objectOf(options.context).page } };
     }
 
     function send(type, fields, given, fn) {
         const options = objectOf(given);
-        const message = Object.assign({
-            type, messageId: 'mkto-' + uuid(), timestamp: new Date(), userId: user.id(), anonymousId: user.anonymousId(),
-        }, fields);
+        const message = {
+            type, messageId: 'mkto-' + uuid(), timestamp: new Date(), userId: user.id(), anonymousId: user.anonymousId(), ...fields,
+        };
         TOP_LEVEL.filter((name) => options[name]).forEach((name) => {
             message[name] = options[name];
         });
         message.context = contextOf(options);
-        message.integrations = Object.assign({}, settings.integrations, options.integrations);
+        message.integrations = { ...settings.integrations, ...options.integrations };
         try {
-            (munchkin || outbox).add(copyOf(message)); // what it holds may change after the call
-            log(type);
+            if (!isOptedOut()) {
+                (munchkin || outbox).add(copyOf(message)); // what it holds may change after the call
+                log(type);
+            }
         } catch (_) {
             warn(`a ${type} is no JSON and was not sent`);
         }
@@ -64,9 +69,9 @@ export function createClient(base, writeKey, defaults) {
     }
 
     function view(type, form) {
-        const { category, name, properties, options } = form;
-        const given = Object.assign(type === 'page' ? page || pageOf() : {}, properties, name && { name }, category && { category });
-        send(type, { category, name, properties: given }, options, form.fn);
+        const [category, name, properties, options, fn] = form;
+        const given = { ...(type === 'page' && (page || pageOf())), ...properties, ...(name && { name }), ...(category && { category }) };
+        send(type, { category, name, properties: given }, options, fn);
         return analytics.emit(type, category, name, given, options);
     }
 
@@ -75,7 +80,7 @@ export function createClient(base, writeKey, defaults) {
         screen: (...given) => view('screen', pageForm(given)),
         pageview: (path) => analytics.page(path ? { path } : {}),
         track(...given) {
-            const { event, properties, options, fn } = trackForm(given);
+            const [event, properties, options, fn] = trackForm(given);
             if (!event) {
                 warn('track needs a name');
                 return analytics;
@@ -84,7 +89,7 @@ export function createClient(base, writeKey, defaults) {
             return analytics.emit('track', event, properties, options);
         },
         identify(...given) {
-            const { id, traits, options, fn } = whoForm(given);
+            const [id, traits, options, fn] = whoForm(given);
             user.identify(id, traits);
             send('identify', { traits: user.traits() }, options, fn);
             return analytics.emit('identify', user.id(), traits, options);
@@ -93,13 +98,13 @@ export function createClient(base, writeKey, defaults) {
             if (!given.length) {
                 return group;
             }
-            const { id, traits, options, fn } = whoForm(given);
+            const [id, traits, options, fn] = whoForm(given);
             group.identify(id, traits);
             send('group', { groupId: group.id(), traits: group.traits() }, options, fn);
             return analytics.emit('group', group.id(), traits, options);
         },
         alias(...given) {
-            const { to, from, options, fn } = aliasForm(given);
+            const [to, from, options, fn] = aliasForm(given);
             send('alias', { userId: to, previousId: from || user.id() || user.anonymousId() }, options, fn);
             return analytics.emit('alias', to, from, options);
         },
@@ -128,7 +133,7 @@ export function createClient(base, writeKey, defaults) {
         push: (call) => analytics.repeat(call),
         /* One call as the stubs queue it: [method, ...arguments, {__t: 'bpc', …}]. */
         repeat(call) {
-            const [method, ...given] = Array.from(call);
+            const [method, ...given] = call;
             if (isBuffered(given[given.length - 1])) {
                 page = pageOf(given.pop());
             }
@@ -142,12 +147,17 @@ export function createClient(base, writeKey, defaults) {
             if (outbox) {
                 return analytics;
             }
-            settings = Object.assign({}, defaults, options);
+            settings = { ...defaults, ...options };
             debugging = debugging || settings.debug;
-            const root = new URL((settings.endpoint || base).replace(/\/?$/, '/'), location.href).href;
+            const given = rootOf(settings.endpoint);
+            if (settings.endpoint && !given) {
+                warn('endpoint is no URL');
+            }
+            const root = given || rootOf(base);
+            const out = isOptedOut();
             renew();
-            outbox = createOutbox(root + 'v1/batch', key || writeKey, warn, log);
-            const id = settings.munchkin && (settings.munchkinId || settings.munchkin);
+            outbox = out ? { flush() {} } : createOutbox(root + 'v1/batch', key || writeKey, warn, log);
+            const id = !out && settings.munchkin && (settings.munchkinId || settings.munchkin);
             if (/-/.test(id)) {
                 munchkin = createMunchkin(id, settings.munchkinSrc, root + 'hash', outbox, warn);
             } else if (id) {

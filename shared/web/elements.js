@@ -3,6 +3,7 @@
  * outlives the page (fetch keepalive), and what it could not bring is sent by the next one.
  */
 import { isOn } from './forms.js';
+import { TEXT_MAX } from './limits.js';
 
 /* event and properties may be functions of the element. */
 function watch(given, type, call) {
@@ -30,7 +31,6 @@ export function tracker(analytics, flush, type) {
 
 const FILE = /\.(pdf|docx?|xlsx?|pptx?|txt|csv|zip|gz|rar|7z|exe|mp[34]|mov|avi)$/i;
 const LINK = /^(https?|mailto|tel):/;
-const TEXT_MAX = 200; // characters of a link's text
 
 /* A link of HTML: one of SVG, or an element of the page's own, has another kind of href. */
 const isLink = (node) => /^a(rea)?$/.test(node.localName) && LINK.test(node.href);
@@ -48,7 +48,7 @@ export function clicks(analytics, flush, integrations) {
         if (link && event.button < 2 && leadsAway(link) && !window.MunchkinTracker) {
             const { href } = link;
             const text = link.textContent.trim().slice(0, TEXT_MAX);
-            const Marketo = Object.assign({}, integrations.Marketo, { clickLink: href });
+            const Marketo = { ...integrations.Marketo, clickLink: href };
             analytics.track('Clicked Link', { href, text }, isOn(integrations) ? { integrations: { Marketo } } : {});
             flush();
         }

@@ -38,7 +38,7 @@ function entity(idName, traitsName, changed) {
             if (id != null) {
                 it.id(id);
             }
-            it.traits(Object.assign(same ? it.traits() : {}, traits));
+            it.traits({ ...(same && it.traits()), ...traits });
         },
         reset() {
             it.id(null);
@@ -58,11 +58,10 @@ user.anonymousId = (value) => {
         writeId(ANONYMOUS, value);
         return value;
     }
-    const found = readId(ANONYMOUS);
-    if (!found) {
+    if (!readId(ANONYMOUS)) {
         writeId(ANONYMOUS, uuid());
     }
-    return found || readId(ANONYMOUS);
+    return readId(ANONYMOUS);
 };
 
 /* Writes what there is once more: the year of a cookie begins anew, and what only localStorage still has becomes a cookie. */

@@ -14,12 +14,13 @@ const name = data.globalSegmentAnalyticsKey || 'analytics';
 const found = window[name]; // also an element whose id that is
 const stubs = Array.isArray(found) && found;
 
+/* An attribute without a value turns a switch on, and is none of the others. */
 function settings() {
     const given = {};
     Object.keys(data).forEach((key) => {
-        given[key] = !/^(false|off)$/.test(data[key]) && (data[key] || true);
+        given[key] = !/^(false|off)$/.test(data[key]) && (data[key] || !/^(endpoint|munchkin.+)$/.test(key));
     });
-    return Object.assign(given, stubs && stubs._loadOptions);
+    return { ...given, ...(stubs && stubs._loadOptions) };
 }
 
 /* What is only prepared may never be seen: until it is, calls wait. */

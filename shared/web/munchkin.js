@@ -7,10 +7,9 @@
  * records them as it does without this option.
  */
 import { isObject, isOn, objectOf } from './forms.js';
+import { LOOK, PATIENCE } from './limits.js';
 
 const SOURCE = 'https://munchkin.marketo.net/munchkin.js';
-const PATIENCE = 10000; // ms for its script and the one that this one loads
-const LOOK = 50; // ms between two looks for the latter
 const PLACE = ['city', 'country', 'postalCode', 'state'];
 
 /* ---- what Munchkin is told ---- */
@@ -47,7 +46,7 @@ const pascal = (name) => name[0].toUpperCase() + name.slice(1);
 /* The reserved traits under Marketo's names; all others as they are. */
 export function leadOf(message) {
     const { traits, userId } = message;
-    const lead = Object.assign({}, traits, userId && { id: userId, userId });
+    const lead = { ...traits, ...(userId && { id: userId, userId }) };
     const words = /^(\S+)\s*(.*)$/.exec(trimmed(look(traits, 'name')) || '') || [];
     const given = {
         address: look(traits, 'address'),

@@ -10,7 +10,7 @@ export function here() {
     };
 }
 
-export const isBuffered = (value) => !!value && value.__t === 'bpc';
+export const isBuffered = (value) => value && value.__t === 'bpc';
 
 /* The canonical link stands for the address; the query is the address's own unless the link has one. */
 export function pageOf(buffered) {

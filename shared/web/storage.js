@@ -4,8 +4,8 @@
  * too, so that both are read. Where the browser forbids either, the page's memory takes its place.
  */
 import { objectOf } from './forms.js';
+import { YEAR } from './limits.js';
 
-const YEAR = 31536000; // seconds
 const memory = {};
 let domain;
 
@@ -25,7 +25,7 @@ export const local = {
     },
     set(key, text) {
         delete memory[key];
-        attempt(() => localStorage.setItem(key, text));
+        attempt(() => isOptedOut() || localStorage.setItem(key, text));
         if (local.get(key) !== text) {
             memory[key] = text;
         }
@@ -39,15 +39,18 @@ export const local = {
     },
 };
 
-function cookie(name) {
+const cookie = (name) => attempt(() => {
     const found = document.cookie.split('; ').find((pair) => pair.startsWith(name + '='));
     const text = found && found.slice(name.length + 1);
     return text && (attempt(() => decodeURIComponent(text)) || text);
-}
+});
 
 function bake(name, value, age, site) {
     document.cookie = `${name}=${encodeURIComponent(value)};max-age=${age};path=/;SameSite=Lax${site ? ';domain=' + site : ''}`;
 }
+
+/* Munchkin's opt-out, whatever the cookie's value: from then on only the page's memory keeps anything. */
+export const isOptedOut = () => cookie('mkto_opt_out') != null;
 
 /* The shortest domain that the browser takes a cookie for: it knows the public suffixes, we do not. */
 function topDomain() {
@@ -69,14 +72,16 @@ function topDomain() {
 /* JSON text of a string, or plain text; null for none. */
 const plain = (text) => (!text || text === 'null' ? null : text[0] === '"' ? parse(text) || text : text);
 
-export const readId = (name) => plain(attempt(() => cookie(name)) || local.get(name));
+export const readId = (name) => plain(cookie(name) || local.get(name));
 
 /* null removes it. */
 export function writeId(name, value) {
     const text = value === null ? '' : String(value);
     attempt(() => {
-        domain = domain === undefined ? topDomain() : domain;
-        bake(name, text, text ? YEAR : 0, domain);
+        if (!text || !isOptedOut()) {
+            domain = domain == null ? topDomain() : domain;
+            bake(name, text, text ? YEAR : 0, domain);
+        }
     });
     writeObject(name, text);
 }

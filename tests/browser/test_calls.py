@@ -285,6 +285,71 @@ def test_attributes_hold_for_a_load_by_hand(stand, context, given, key, path, ev
     assert bool(page.said()) == ("debug" not in given)
 
 
+EMPTY = 'data-key="" data-endpoint="" data-munchkin-id="" data-munchkin-src="" data-page="" data-load=""'
+
+
+def test_attributes_without_a_value(stand, context):
+    """They are as if they were not there; only switches are turned on."""
+    page = context.page(stand.page("/shop", head=plain(EMPTY + " data-debug")))
+    stand.heard(1, type="page")
+    assert stand.bodies[0]["path"] == "/mkto/v1/batch" and "writeKey" not in stand.bodies[0]
+    assert page.said()[0] == "log: marketo.js: page"
+
+
+@pytest.mark.parametrize("endpoint", ["https://", "http://[", "//"])
+@pytest.mark.parametrize("attribute", [True, False], ids=["attribute", "option"])
+def test_an_endpoint_that_is_no_url(stand, context, endpoint, attribute):
+    """The page is told, and what it calls goes where the script came from."""
+    stubs = snippet("analytics.track('Early');", "{endpoint: '%s'}" % endpoint)
+    page = context.page(stand.page("/shop", head=plain('data-endpoint="%s"' % endpoint) if attribute else stubs))
+    page.run("void analytics.track('Late')")
+    assert [m.get("event") for m in stand.heard(2)] == [None if attribute else "Early", "Late"]
+    assert {body["path"] for body in stand.bodies} == {"/mkto/v1/batch"}
+    assert page.said() == ["warning: marketo.js: endpoint is no URL"]
+
+
+def test_an_endpoint_that_is_no_text(stand, context):
+    page = context.page(stand.page("/shop", head=snippet("analytics.track('a');", "{endpoint: 7}")))
+    stand.heard(1, event="a")
+    assert page.said() == ["warning: marketo.js: endpoint is no URL"]
+
+
+def kept(page, context):
+    return sorted(context.cookies()), page.run("Object.keys(localStorage)")
+
+
+@pytest.mark.parametrize("value", ["id:true", ""])
+def test_who_has_opted_out(stand, context, value):
+    """Nothing is kept of him and nothing sent, but the page's own code goes on as ever."""
+    out = "<script>document.cookie = 'mkto_opt_out=%s; path=/';</script>" % value
+    stand.hash = "0" * 40
+    calls = """analytics.page(); analytics.identify('ada@example.com', {a: 1}, function () { window.called = true; });
+        analytics.group('g1').track('a', {}, function () { window.tracked = true; }).ready(function () { window.isReady = true; });
+        analytics.on('track', function (name) { window.emitted = name; });"""
+    options = "{munchkin: true, munchkinId: '561-HYG-937', munchkinSrc: '/munchkin.js', clicks: true}"
+    page = context.page(stand.page("/shop", head=out + snippet(calls, options), body=AWAY))
+    page.until("window.called && window.tracked && window.isReady")
+    page.run("void (away.click(), analytics.alias('u2'), analytics.reset(), analytics.track('Later'))")
+    page.run("void (analytics.trackLink(away, 'Link'), away.click())")
+    page.until("window.emitted === 'Link'")
+    assert kept(page, context) == (["mkto_opt_out"], [])
+    assert page.run("typeof window.Munchkin") == "undefined"
+    page.goto(stand.url + "/next.html")
+    assert kept(page, context) == (["mkto_opt_out"], [])
+    assert stand.bodies == stand.hashed == [] and page.said() == []
+
+
+def test_who_opts_out_in_the_page(stand, context):
+    page = context.page(stand.page("/shop", head=SILENT))
+    page.run("void analytics.track('Before')")
+    stand.heard(1, event="Before")
+    page.until("!Object.keys(localStorage).some(key => key.startsWith('mkto_outbox.'))")
+    page.run("void (document.cookie = 'mkto_opt_out=id:true; path=/', analytics.identify('u1', {a: 1}).track('After'))")
+    page.goto(stand.url + "/next.html")
+    assert [m["event"] for m in stand.messages] == ["Before"]
+    assert kept(page, context) == (["ajs_anonymous_id", "mkto_opt_out"], ["ajs_anonymous_id"])
+
+
 def test_element_of_that_name(stand, context):
     """An id makes an element a property of the window."""
     context.page(stand.page("/shop", head="", body='<div id="analytics"></div>' + plain()))

@@ -8,6 +8,9 @@ from site_pages import plain
 from waiting import wait_until
 
 SILENT = plain('data-page="off"')
+LIMIT = 500  # calls in a list
+HOUR = 3600000  # ms
+CUT = "warning: marketo.js: too many calls: the oldest are lost"
 LISTS = "Object.keys(localStorage).filter(key => key.startsWith('mkto_outbox.'))"
 WAITING = "[].concat(...%s.map(key => JSON.parse(localStorage[key]).q))" % LISTS
 
@@ -110,13 +113,34 @@ def test_network_that_fails_without_a_word(stand, page):
     stand.heard(1, event="a")
 
 
-def test_a_hundred_wait_and_the_oldest_go_first(stand, context, page):
-    context.offline(True)
-    page.run("void Array.from({length: 101}, (_, n) => analytics.track('n', {n: n}))")
-    page.until(WAITING + ".length === 100")
-    context.offline(False)
-    assert [m["properties"]["n"] for m in stand.heard(100)] == list(range(1, 101))
+@pytest.mark.parametrize("offline", [False, True], ids=["online", "offline"])
+@pytest.mark.parametrize("count", [150, LIMIT, LIMIT + 30])
+def test_many_calls_of_one_moment(stand, context, page, count, offline):
+    """Up to the limit each arrives, once; over it the oldest are lost, and the page is told, once."""
+    context.offline(offline)
+    page.run("void Array.from({length: %d}, (_, n) => analytics.track('n', {n: n}))" % count)
+    kept = min(count, LIMIT)
+    if offline:
+        page.until(WAITING + ".length === %d" % kept)
+        context.offline(False)
+    assert [m["properties"]["n"] for m in stand.heard(kept)] == list(range(count - kept, count))
+    page.until(LISTS + ".length === 0")
+    assert len(stand.messages) == kept
     assert all(body["size"] <= 64000 for body in stand.bodies)
+    assert [line for line in page.said() if "marketo.js" in line] == ([CUT] if count > LIMIT else [])
+
+
+def test_large_calls_that_wait(stand, context, page):
+    """A list has at most 2 million characters, for the browser keeps 5 million for the whole site."""
+    context.offline(True)
+    page.run("void Array.from({length: 70}, (_, n) => analytics.track('n', {n: n, text: 'x'.repeat(30000)}))")
+    length = page.run("localStorage[%s[0]].length" % LISTS)
+    numbers = page.run(WAITING + ".map(item => item.m.properties.n)")
+    assert length <= 2000100 < length + 31000 and numbers == list(range(70 - len(numbers), 70))
+    assert page.said() == [CUT]
+    context.offline(False)
+    page.until(LISTS + ".length === 0")
+    assert [m["properties"]["n"] for m in stand.messages] == numbers
 
 
 def test_large_batches_are_split(stand, context, page):
@@ -165,6 +189,51 @@ def test_page_goes_while_the_server_thinks(stand, page):
     wait_until(lambda: len(stand.bodies) == 2)
     assert stand.bodies[0]["batch"][0]["messageId"] == stand.bodies[1]["batch"][0]["messageId"]
     assert stand.bodies[1]["at"] - stand.bodies[0]["at"] > 4
+
+
+def open_later(stand, context, hours):
+    """The next page of this visitor, whose clock is so many hours ahead."""
+    clock = "<script>(function (now) { Date.now = function () { return now() + %d; }; })(Date.now);</script>" % (hours * HOUR)
+    return context.page(stand.page("/later", head=clock + SILENT))
+
+
+def hear_last(stand, page):
+    """What comes up to a call that is made now, after all that waits."""
+    page.until(WAITING + ".every(item => item.n < Date.now())")
+    page.run("void analytics.track('Last')")
+    stand.heard(1, event="Last")
+    return [m["event"] for body in stand.bodies for m in body["batch"]]
+
+
+@pytest.mark.parametrize("hours, count", [(22.9, 2), (23.1, 1), (1000, 1)])
+def test_who_comes_back_after_a_day(stand, context, page, hours, count):
+    """The server knows a messageId for 24 hours: what may have come before that is not sent again after 23."""
+    stand.hold.clear()
+    page.run("void analytics.track('Flying')")
+    wait_until(lambda: stand.bodies)
+    page.goto("about:blank")
+    stand.hold.set()
+    heard = hear_last(stand, open_later(stand, context, hours))
+    assert heard.count("Flying") == count
+
+
+@pytest.mark.parametrize("hours, count", [(22.9, 2), (23.1, 1)])
+def test_what_the_browser_was_handed(stand, context, page, hours, count):
+    """The same where the page went before it could send: nobody knows how that ended."""
+    page.run("void (analytics.track('Handed'), location.assign('/next.html'))")
+    page.at("/next.html")
+    stand.heard(1, event="Handed")
+    assert hear_last(stand, open_later(stand, context, hours)).count("Handed") == count
+
+
+def test_what_was_never_sent_waits_for_longer(stand, context, page):
+    context.offline(True)
+    page.until("!navigator.onLine")
+    page.run("void analytics.track('Waiting')")
+    page.goto("about:blank")
+    context.offline(False)
+    assert stand.bodies == []
+    assert hear_last(stand, open_later(stand, context, 1000)).count("Waiting") == 1
 
 
 def test_tabs_send_each_event_once(stand, context, page):
