@@ -117,7 +117,8 @@ static bool fits(struct mkto_dispatch *dispatch, const struct errand *errand,
     if (parcel->taken == 0) {
         return true;
     }
-    if (lead->email != NULL && merged->email != NULL && strcasecmp(lead->email, merged->email)) {
+    if (lead->email != NULL && merged->email != NULL &&
+        strcasecmp(lead->email, merged->email) != 0) {
         return false;
     }
     if (errand->kind == ERRAND_UPDATE) {
