@@ -12,7 +12,7 @@ Runs the layers of `make test` and prints a closing line: how many passed, faile
   e2e     pytest over real nginx and httpd (event, worker, prefork)
   browser pytest: marketo.js and published tracking clients, in Chromium and Node, over nginx and httpd (event)
   fault   pytest: kill -9, SIGSTOP, full disk, Marketo away
-  lint    tests/lint/run.py, clang-tidy, cppcheck
+  lint    tests/lint/run.py, clang-tidy, cppcheck, gcc -fanalyzer
 
 Naming layers on the command line runs only those. Each layer's full output is kept in out/test/LAYER.log.
 
@@ -185,6 +185,7 @@ def run_tsan(layer, out, jobs):
 
 
 def run_valgrind(layer, out, _jobs):
+    # Definite leaks only: what is reachable or possibly lost at the end are pools and tables that libraries keep for a process's life.
     unit_programs(layer, out, ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full",
                                "--errors-for-leak-kinds=definite", "--child-silent-after-fork=yes"],
                   env={"MKTO_VALGRIND": "1"})

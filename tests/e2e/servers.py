@@ -140,6 +140,7 @@ class Server:
         self.text = {"nginx": "", "httpd": ""}
         self.modules = ["authz_core", "authz_host", "dir", "mime", "alias"]
         self.workers = 2
+        # Stock nginx and httpd end without freeing what they kept for their lives: only the courier is asked for leaks.
         self.env = sanitizer_environment(self.directory, leaks=0)
         self.courier_env = {}          # of one that start_courier starts
         self.log = os.path.join(self.directory, "error.log")
