@@ -43,13 +43,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct mkto_slice input = {(const char *)data, size};
     struct mkto_slice text = MKTO_SLICE_NONE;
+    apr_pool_t *pool = check_pool();
 
-    if (gunzip == NULL) {
-        gunzip = mkto_gunzip_create(check_pool());
-    }
+    gunzip = mkto_gunzip_create(pool);
     read_packed(input, MAX, &text);
     if (size > 0 && size <= MAX) {
         check_members(input);
     }
+    check_pool_end(pool);
     return 0;
 }
