@@ -6,6 +6,7 @@
 
 #include <apr_escape.h>
 
+#include "mkto_host.h"
 #include "mkto_page.h"
 
 /* Nobody waits for the answer but the server's own list of what it has not told yet. */
@@ -58,7 +59,8 @@ void mkto_intake_view(struct mkto_peer *peer, const struct mkto_view *view,
     char *body = apr_palloc(intake->scratch, MKTO_PAGE_BODY_MAX);
     const size_t len = mkto_page_body(request, body, MKTO_PAGE_BODY_MAX);
     if (len == 0) {
-        keep_out(&call, MKTO_SKIP_NOT_STORED);
+        /* browsers name the host, and one that can be */
+        keep_out(&call, mkto_host_is_clean(request->host) ? MKTO_SKIP_NOT_STORED : MKTO_SKIP_BOT);
         return;
     }
     call.envelope.body = (struct mkto_slice){body, len};

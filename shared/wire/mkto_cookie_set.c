@@ -198,7 +198,8 @@ static bool make_token(const struct mkto_request *request, const struct mkto_coo
     if (domain.data == NULL) {
         domain = mkto_host_name(request->host);
     }
-    if (!mkto_host_is_clean(request->host) || domain.len > MKTO_COOKIE_DOMAIN_MAX) {
+    if (!mkto_host_is_clean(request->host) || domain.len > MKTO_COOKIE_DOMAIN_MAX ||
+        domain.data[0] == '[') { /* Marketo takes no visit with brackets in its token */
         return false;
     }
     char name[MKTO_COOKIE_DOMAIN_MAX + 1];

@@ -70,7 +70,8 @@ enum mkto_cookie_step mkto_cookie_may_set(const struct mkto_request *request,
  * The visitor's cookie from now on: munchkin_id of the request and a token. REFRESH and MINT keep a
  * token that came and is of a known form, whatever id came with it, as Munchkin does; one of
  * another form is left alone, for Marketo owns it. MINT makes one of `random` (MKTO_COOKIE_RANDOM
- * bytes, unguessable) for who has none: "_mch-" DOMAIN "-" 32 hex digits. false: there is none to
+ * bytes, unguessable) for who has none: "_mch-" DOMAIN "-" 32 hex digits, but for a host that is an
+ * IPv6 address. false: there is none to
  * set, and cookie is all zero.
  */
 bool mkto_cookie_keep(const struct mkto_request *request, const struct mkto_cookie_rule *rule,

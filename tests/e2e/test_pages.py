@@ -185,6 +185,14 @@ def test_nothing_goes_uncounted(shared, case):
                what="%d of %s; %s" % (wanted, reason, shared.kept_away()))
 
 
+def test_nobody_who_names_no_host(shared):
+    """No browser does; and whose page should it be?"""
+    before = shared.kept_away().get("bot", 0)
+    head = "".join("%s: %s\r\n" % item for item in PERSON.items() if item[0] != "Host")
+    assert shared.server.raw(("GET /page.html HTTP/1.0\r\n%s\r\n" % head).encode())[0].status == 200
+    wait_until(lambda: shared.kept_away().get("bot", 0) == before + 1, what="one of bot; %s" % shared.kept_away())
+
+
 def test_consent_that_is_there(shared):
     assert shared.counted(lambda ask: ask("/page.html", headers={"X-Consent": "granted"})) == ["/page.html"]
     again = {"Cookie": COOKIE + "; mkto_opt_out=id:true"}

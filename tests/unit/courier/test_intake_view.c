@@ -123,6 +123,7 @@ static void kept_out(struct bench *bench, const struct mkto_request *request, co
 
 static void kept_out_by_its_reason(void **state)
 {
+    static const char *const no_hosts[] = {NULL, "", "a b", "a.example:0", "[::1"};
     struct bench *bench = *state;
     struct mkto_request request = person();
     start_client(bench);
@@ -136,8 +137,10 @@ static void kept_out_by_its_reason(void **state)
     request.cookie_count = 0;
     kept_out(bench, &request, "no_visitor");
     request = person();
-    request.host = MKTO_SLICE_LIT("a b");
-    kept_out(bench, &request, "not_stored");
+    for (size_t i = 0; i < sizeof(no_hosts) / sizeof(no_hosts[0]); i++) {
+        request.host = mkto_slice_str(no_hosts[i]);
+        kept_out(bench, &request, "bot");
+    }
     request = person();
     static char path[MKTO_PAGE_BODY_MAX];
     memset(path, 'a', sizeof(path));
