@@ -103,10 +103,15 @@ static void ngx_http_marketo_link_read(ngx_event_t *rev)
     ngx_http_marketo_link_drive(link);
 }
 
+/* Watched only while the socket takes no more: else each read of the courier's would be an event,
+ * too. */
 static void ngx_http_marketo_link_writable(ngx_event_t *wev)
 {
     const ngx_connection_t *c = wev->data;
     ngx_http_marketo_link_t *link = c->data;
+    if (wev->active && ngx_del_event(wev, NGX_WRITE_EVENT, 0) != NGX_OK) {
+        ngx_http_marketo_link_lost(link, 0);
+    }
     link->due = true;
     ngx_http_marketo_link_drive(link);
 }
@@ -175,8 +180,7 @@ static ngx_connection_t *ngx_http_marketo_link_connection(ngx_http_marketo_link_
     c->read->handler = ngx_http_marketo_link_read;
     c->write->handler = ngx_http_marketo_link_writable;
     c->write->ready = 1;
-    const ngx_int_t rc = ngx_add_conn != NULL ? ngx_add_conn(c) : ngx_handle_read_event(c->read, 0);
-    if (rc != NGX_OK) {
+    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
         ngx_close_connection(c);
         return NULL;
     }
