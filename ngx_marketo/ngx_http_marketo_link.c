@@ -8,7 +8,7 @@
 #define LINK_IOVECS 256      /* frames of one write to it */
 #define LINK_TICK_MAX 60000  /* ms between two looks at the clock, at most */
 #define LINK_GATHER_TIME 100 /* ms that a frame nobody waits for lies for others to go with it */
-#define LINK_GATHER_MAX 256  /* such frames; then they go at once */
+#define LINK_GATHER_MAX 512  /* such frames; then they go at once */
 
 static void ngx_http_marketo_link_drive(ngx_http_marketo_link_t *link);
 
