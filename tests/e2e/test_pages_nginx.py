@@ -1,6 +1,7 @@
 """Page views of nginx: what only nginx has, and what its workers do with an event for which nobody waits."""
 import os
 import re
+import time
 
 import pytest
 
@@ -100,6 +101,20 @@ def test_minted_visitor_in_the_log(server, fake):
     token = re.search("token:([^;]+);", reply.headers["set-cookie"]).group(1)
     assert fake.wait(1)[0].fields["cookies"] == [("id:561-HYG-937&token:" + token).encode()]
     wait_until(lambda: server.read(os.path.join(server.directory, "access.log")) == token + "\n", what="a line")
+
+
+def test_views_that_gather(server, fake):
+    """For a tenth of a second, whatever the courier reads and answers meanwhile; then they go in one frame."""
+    server.start()
+    settle(server, fake)
+    begun = time.monotonic()
+    with server.talk() as visitor:
+        for number in range(300):
+            assert visitor.request("GET", "/page.html?%d" % number, headers=PERSON).status == 200
+    tenths = (time.monotonic() - begun) * 10
+    views = fake.wait(301)[1:]
+    assert [view.path for view in views] == ["/page.html?%d" % number for number in range(300)]
+    assert len({view.seq for view in views}) <= 3 + tenths  # each frame is full, or has had its time
 
 
 def test_consent_of_the_application(server, fake, app):
