@@ -27,10 +27,12 @@ static void count(enum mkto_skip skip)
     }
 }
 
-/* An answer of our own, without the courier: what it refuses is counted. */
+/* An answer of our own, without the courier: the calls that it refuses are counted. */
 static int answer(const struct collect *collect, enum mkto_answer code)
 {
-    count(mkto_skip_refused(code));
+    if (collect->route.endpoint == MKTO_ENDPOINT_CALL) {
+        count(mkto_skip_refused(code));
+    }
     return marketo_answer_code(collect->request->r, code, &collect->more);
 }
 

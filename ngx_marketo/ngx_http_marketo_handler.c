@@ -52,7 +52,7 @@ static void ngx_http_marketo_fill(ngx_http_marketo_ctx_t *ctx, char *cookie,
 void ngx_http_marketo_decide(ngx_http_marketo_ctx_t *ctx, enum mkto_answer answer)
 {
     const enum mkto_skip skip = mkto_skip_refused(answer);
-    if (skip != MKTO_SKIP_NONE) {
+    if (skip != MKTO_SKIP_NONE && ctx->endpoint == MKTO_ENDPOINT_CALL) {
         ngx_http_marketo_count(skip);
     }
     ctx->answer = answer;
@@ -239,6 +239,9 @@ ngx_int_t ngx_http_marketo_handler(ngx_http_request_t *r)
     const struct mkto_route_result route = ngx_http_marketo_route(ctx, mlcf);
     const enum mkto_answer answer = ngx_http_marketo_admit(ctx, &route);
     if (answer != MKTO_ANSWER_STORED) {
+        if (route.endpoint == MKTO_ENDPOINT_CALL) { /* refused, and counted; others are no call */
+            ctx->endpoint = route.endpoint;
+        }
         ctx->more.allow = route.allow;
         return ngx_http_marketo_answer_now(ctx, answer);
     }

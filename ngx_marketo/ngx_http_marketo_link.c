@@ -103,13 +103,18 @@ static void ngx_http_marketo_link_read(ngx_event_t *rev)
     ngx_http_marketo_link_drive(link);
 }
 
-/* Watched only while the socket takes no more: else each read of the courier's would be an event,
- * too. */
+/*
+ * Watched only while the socket takes no more: else each read of the courier's would be an event,
+ * too. With accept_mutex this runs later than the event, and somebody may have filled the socket
+ * meanwhile: then a write that is tried in vain has it watched again.
+ */
 static void ngx_http_marketo_link_writable(ngx_event_t *wev)
 {
     const ngx_connection_t *c = wev->data;
     ngx_http_marketo_link_t *link = c->data;
-    if (wev->active && ngx_del_event(wev, NGX_WRITE_EVENT, 0) != NGX_OK) {
+    const ngx_uint_t of_reading = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? NGX_CLEAR_EVENT : 0;
+    wev->ready = 1;
+    if (wev->active && ngx_del_event(wev, NGX_WRITE_EVENT, of_reading) != NGX_OK) {
         ngx_http_marketo_link_lost(link, 0);
     }
     link->due = true;

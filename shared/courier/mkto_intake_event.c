@@ -182,7 +182,11 @@ static bool inflate_body(struct mkto_intake_call *call)
         intake->gunzip = mkto_gunzip_create(intake->pool);
     }
     if (mkto_gunzip_read(intake->gunzip, envelope->body, max, &envelope->body, &fault) != 0) {
-        mkto_intake_reject(call, fault.answer, NULL, fault.error.text);
+        if (envelope->call == MKTO_CALL_HASH) {
+            mkto_intake_answer_aside(call, fault.answer, fault.error.text);
+        } else {
+            mkto_intake_reject(call, fault.answer, NULL, fault.error.text);
+        }
         return false;
     }
     envelope->text_max = 0;

@@ -9,7 +9,8 @@
 
 #include "mkto_hash.h"
 
-static void answer(struct mkto_intake_call *call, enum mkto_answer answer, const char *text)
+void mkto_intake_answer_aside(struct mkto_intake_call *call, enum mkto_answer answer,
+                              const char *text)
 {
     struct mkto_intake *intake = call->peer->intake;
     const struct mkto_due due = {
@@ -29,20 +30,21 @@ static struct mkto_slice read_email(struct mkto_intake_call *call, const struct 
     if (vouched.len > 0) {
         return vouched;
     }
-    if (call->envelope.email.data != NULL && (call->envelope.flags & MKTO_ENVELOPE_KEYED) == 0) {
-        answer(call, MKTO_ANSWER_FORBIDDEN,
-               "hash: marketo_email is set, and names no e-mail of this visitor");
+    if (call->envelope.email.data != NULL) {
+        mkto_intake_answer_aside(call, MKTO_ANSWER_FORBIDDEN,
+                                 "hash: marketo_email is set, and names no e-mail of this visitor");
         return MKTO_SLICE_NONE;
     }
-    if (call->subscription->identify == MKTO_IDENTIFY_TRUSTED &&
-        (call->envelope.flags & MKTO_ENVELOPE_KEYED) == 0) {
-        answer(call, MKTO_ANSWER_FORBIDDEN,
-               "hash: only for an e-mail that the site vouches for (identify = trusted)");
+    if (call->subscription->identify == MKTO_IDENTIFY_TRUSTED) {
+        mkto_intake_answer_aside(
+            call, MKTO_ANSWER_FORBIDDEN,
+            "hash: only for an e-mail that the site vouches for (identify = trusted)");
         return MKTO_SLICE_NONE;
     }
     const struct mkto_slice email = mkto_json_string(mkto_json_get(root, "email"));
     if (email.len == 0 || email.len > MKTO_ENVELOPE_EMAIL_MAX) {
-        answer(call, MKTO_ANSWER_BAD_REQUEST, "email: must be a non-empty string");
+        mkto_intake_answer_aside(call, MKTO_ANSWER_BAD_REQUEST,
+                                 "email: must be a non-empty string");
         return MKTO_SLICE_NONE;
     }
     return email;
@@ -60,7 +62,7 @@ static void give(struct mkto_intake_call *call, struct mkto_slice email)
         if (mkto_intake_may_say(intake, &intake->key_said)) {
             mkto_intake_log(intake, LOG_ERR, "MKTO0207 no hash can be made: %s", err.text);
         }
-        answer(call, MKTO_ANSWER_AWAY, "the private key cannot be read");
+        mkto_intake_answer_aside(call, MKTO_ANSWER_AWAY, "the private key cannot be read");
         return;
     }
     mkto_hash_email((struct mkto_slice){key, (size_t)len}, email, hash);
@@ -84,11 +86,11 @@ static bool read_body(struct mkto_intake_call *call, struct mkto_json **root)
         return true;
     }
     if (call->envelope.body.len > MKTO_EVENT_MAX) {
-        answer(call, MKTO_ANSWER_TOO_LARGE, NULL);
+        mkto_intake_answer_aside(call, MKTO_ANSWER_TOO_LARGE, NULL);
         return false;
     }
     if (mkto_json_parse(call->envelope.body, root, &err, call->peer->intake->scratch) != 0) {
-        answer(call, MKTO_ANSWER_BAD_REQUEST, err.text);
+        mkto_intake_answer_aside(call, MKTO_ANSWER_BAD_REQUEST, err.text);
         return false;
     }
     return true;
@@ -98,19 +100,19 @@ void mkto_intake_sign(struct mkto_intake_call *call)
 {
     struct mkto_json *root = NULL;
     if (call->subscription->munchkin_private_key_file == NULL) {
-        answer(call, MKTO_ANSWER_NOT_FOUND, "hash: munchkin_private_key_file is not set");
+        mkto_intake_answer_aside(call, MKTO_ANSWER_NOT_FOUND,
+                                 "hash: munchkin_private_key_file is not set");
         return;
     }
     if (!read_body(call, &root)) {
         return;
     }
-    (void)mkto_intake_key(call, root);
-    if ((call->envelope.flags & (MKTO_ENVELOPE_KEYED | MKTO_ENVELOPE_OWN)) == 0) {
-        answer(call, MKTO_ANSWER_FORBIDDEN, "hash: for pages of this host only");
+    if ((call->envelope.flags & MKTO_ENVELOPE_OWN) == 0) {
+        mkto_intake_answer_aside(call, MKTO_ANSWER_FORBIDDEN, "hash: for pages of this host only");
         return;
     }
     if (!mkto_intake_admit_hash(call)) {
-        answer(call, MKTO_ANSWER_RATE_LIMITED, NULL);
+        mkto_intake_answer_aside(call, MKTO_ANSWER_RATE_LIMITED, NULL);
         return;
     }
     const struct mkto_slice email = read_email(call, root);

@@ -215,6 +215,9 @@ void mkto_intake_single(struct mkto_intake_call *call);
  * MKTO_ANSWER_UNAUTHORIZED. */
 bool mkto_intake_key(struct mkto_intake_call *call, const struct mkto_json *root);
 void mkto_intake_answer(struct mkto_intake_call *call, enum mkto_answer answer, const char *text);
+/* Of what is no event: not among the answers that are counted. */
+void mkto_intake_answer_aside(struct mkto_intake_call *call, enum mkto_answer answer,
+                              const char *text);
 /* As answer, and counted under the reason; NULL: the answer's own word. */
 void mkto_intake_reject(struct mkto_intake_call *call, enum mkto_answer answer, const char *reason,
                         const char *text);

@@ -153,12 +153,18 @@ def test_compressed(shared, untouched, encoding):  # pylint: disable=unused-argu
 
 
 def test_refusals_are_counted(server):
-    """The SDKs let a batch go that is refused for good: somebody must be able to see it."""
+    """The SDKs let a batch go that is refused for good: somebody must be able to see it. What is no event is none that was lost."""
+    server.conf["marketo"].update(munchkin_private_key_file=server.conf.secret("munchkin.key", "key"), respect="gpc")
     def counts():
         intake = server.status()["intake"]
         words = ("bad_media_type", "too_large", "forbidden", "bad_request")
         return [intake["rejected_by"].get(word, 0) for word in words] + [intake["answers"][word] for word in words]
     server.start()
+    own = {"Host": "www.example.com", "Origin": "http://www.example.com", "X-Marketo-Hash": "1"}
+    for headers, status in ((dict(own, Origin="https://evil.example"), 403), (dict(own, **{"Sec-GPC": "1"}), 403),
+                            (dict(own, **{"Content-Encoding": "br"}), 415), (dict(own, **{"Content-Encoding": "gzip"}), 400)):
+        assert server.request("POST", "/mkto/hash", b"{}", headers).status == status, headers
+    assert server.post("m", b"{}", {"Content-Encoding": "deflate"}).status == 415
     assert server.post("b", b"{}", {"Content-Encoding": "deflate"}).status == 415
     assert server.post("t", b"{}", {"Content-Type": "text/xml"}).status == 415
     assert server.post("b", b" " * 512001).status == 413

@@ -71,7 +71,7 @@ static inline struct mkto_client *create(size_t max_bytes, size_t max_waiting)
 /* Takes up to max bytes of output; returns them in a static buffer. */
 static inline const uint8_t *take(struct mkto_client *client, size_t max, size_t *len)
 {
-    static uint8_t data[65536];
+    static uint8_t data[4 * 65536];
     struct iovec iov[4];
     *len = 0;
     for (;;) {
