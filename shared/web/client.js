@@ -154,10 +154,9 @@ export function createClient(base, writeKey, defaults) {
                 warn('endpoint is no URL');
             }
             const root = given || rootOf(base);
-            const out = isOptedOut();
             renew();
-            outbox = out ? { flush() {} } : createOutbox(root + 'v1/batch', key || writeKey, warn, log);
-            const id = !out && settings.munchkin && (settings.munchkinId || settings.munchkin);
+            outbox = createOutbox(root + 'v1/batch', key || writeKey, warn, log);
+            const id = !isOptedOut() && settings.munchkin && (settings.munchkinId || settings.munchkin);
             if (/-/.test(id)) {
                 munchkin = createMunchkin(id, settings.munchkinSrc, root + 'hash', outbox, warn);
             } else if (id) {

@@ -8,6 +8,7 @@
  */
 import { isObject, isOn, objectOf } from './forms.js';
 import { LOOK, PATIENCE } from './limits.js';
+import { isOptedOut } from './storage.js';
 
 const SOURCE = 'https://munchkin.marketo.net/munchkin.js';
 const PLACE = ['city', 'country', 'postalCode', 'state'];
@@ -103,6 +104,9 @@ export function createMunchkin(id, source, hashUrl, outbox, warn) {
     }
 
     function record({ message, initial }) {
+        if (isOptedOut()) {
+            return; // since the call was made
+        }
         if (present && isWanted(message)) {
             const visit = { page: pageVisit, track: trackVisit }[message.type];
             if (visit) {

@@ -4,7 +4,8 @@
  *
  * Every page has a list of its own there, `mkto_outbox.<random>`: {s: when its page was last alive, q: [{m: message, t: tries,
  * n: not before, f: first given to the network}]}, times in ms. A page that goes gives its list free; the next page that starts, or
- * any that sees a list without a page, takes it over. No two pages send from one list.
+ * any that sees a list without a page, takes it over. No two pages send from one list. Once the visitor
+ * has opted out, a page that looks at a list drops it.
  */
 import { objectOf } from './forms.js';
 import { uuid } from './identity.js';
@@ -12,7 +13,7 @@ import {
     ALONE, BACKOFF, BEAT, BODY_MAX, DOUBT_MAX, EVENT_MAX, ITEMS_MAX, LIST_MAX, RETRY_AFTER_MAX, SETTLE, TIMEOUT, TRIES_MAX,
     WAIT_MAX,
 } from './limits.js';
-import { attempt, local, parse } from './storage.js';
+import { attempt, isOptedOut, local, parse } from './storage.js';
 
 const PREFIX = 'mkto_outbox.';
 
@@ -36,8 +37,11 @@ export function createOutbox(url, writeKey, warn, log) {
 
     const stored = (name) => objectOf(parse(local.get(name)));
 
-    function load(name) {
-        return [].concat(stored(name || key).q).filter((item) => item && item.m && !(Date.now() - item.f > DOUBT_MAX));
+    function load(name = key) {
+        if (isOptedOut()) {
+            local.remove(name);
+        }
+        return [].concat(stored(name).q).filter((item) => item && item.m && !(Date.now() - item.f > DOUBT_MAX));
     }
 
     function save(items) {

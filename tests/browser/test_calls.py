@@ -348,6 +348,9 @@ def test_who_opts_out_in_the_page(stand, context):
     page.goto(stand.url + "/next.html")
     assert [m["event"] for m in stand.messages] == ["Before"]
     assert kept(page, context) == (["ajs_anonymous_id", "mkto_opt_out"], ["ajs_anonymous_id"])
+    page.goto(stand.url + "/shop")
+    page.run("void analytics.reset()")
+    assert kept(page, context) == (["mkto_opt_out"], [])
 
 
 def test_element_of_that_name(stand, context):

@@ -121,6 +121,27 @@ def test_page_goes_before_munchkin_is_there(stand, context):
     assert [(m["type"], m.get("_metadata")) for m in stand.heard(2)] == [("page", None), ("track", None)]
 
 
+@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
+def test_opt_out_before_munchkin_is_there(stand, context, leaves):
+    """The calls that were held for it are told to nobody, nor is the server asked for a hash."""
+    stand.hash = HASH
+    before = "<script>window.munchkinDelay = 9e6;</script>"
+    page = open_page(stand, context, "analytics.page(); analytics.identify('u1', {email: 'ada@example.com'});", before=before)
+    calls_of(page, 1)
+    page.run("void (document.cookie = 'mkto_opt_out=id:true; path=/')")
+    if leaves:
+        page.goto(stand.url + "/shop")
+        page.run("void (document.cookie = 'mkto_opt_out=; path=/; max-age=0', analytics.track('Last'))")
+    else:
+        page.run("""void (window.MunchkinTracker = {}, setTimeout(() => {
+            document.cookie = 'mkto_opt_out=; path=/; max-age=0';
+            analytics.track('Last');
+        }, 1000))""")
+    stand.heard(1, event="Last")
+    assert [m.get("event") for m in stand.messages] == ["Last"] and stand.hashed == []
+    assert page.run("window.calls && calls.map(call => call[0])") == (None if leaves else ["init", "visitWebPage"])
+
+
 AWAY = '<a id="away" href="https://other.test/">Elsewhere</a>'
 CLICKS = OPTIONS.replace("{", "{clicks: true, ")
 PRESS = "void (document.getElementById('away').addEventListener('click', event => event.preventDefault()), away.click())"

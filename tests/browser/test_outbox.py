@@ -236,6 +236,59 @@ def test_what_was_never_sent_waits_for_longer(stand, context, page):
     assert hear_last(stand, open_later(stand, context, 1000)).count("Waiting") == 1
 
 
+OUT = "document.cookie = 'mkto_opt_out=id:true; path=/'"
+IN = "document.cookie = 'mkto_opt_out=; path=/; max-age=0'"
+
+
+def only_last(stand, page):
+    """Nothing comes of what waited, not even when he is in again, but what is called then."""
+    page.run("void (%s, analytics.track('Last'))" % IN)
+    stand.heard(1, event="Last")
+    page.until(LISTS + ".length === 0")
+    assert [m["event"] for body in stand.bodies for m in body["batch"]] == ["Last"]
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
+def test_opt_out_while_calls_wait(stand, context, page, leaves):
+    context.offline(True)
+    page.until("!navigator.onLine")
+    page.run("void analytics.track('a').track('b')")
+    page.until(WAITING + ".length === 2")
+    page.run("void (%s)" % OUT)
+    context.offline(False)
+    page.until("navigator.onLine && %s.length === 0" % LISTS)
+    if leaves:
+        page.goto(stand.url + "/shop")
+        assert page.run(LISTS) == []
+    only_last(stand, page)
+
+
+@pytest.mark.parametrize("leave", ["", ", location.assign('/next.html')"], ids=["stays", "leaves"])
+def test_opt_out_in_the_task_of_the_call(stand, page, leave):
+    """Neither the request that was due nor the page's last word to the browser."""
+    page.run("void (analytics.track('a'), %s%s)" % (OUT, leave))
+    if leave:
+        page.at("/next.html")
+        assert page.run(LISTS) == []
+        page.goto(stand.url + "/shop")
+    else:
+        page.until(LISTS + ".length === 0")
+    only_last(stand, page)
+
+
+def test_opt_out_between_two_pages(stand, context, page):
+    """What an earlier page has left is dropped by the next one, which may call load() when he is out already."""
+    context.offline(True)
+    page.until("!navigator.onLine")
+    page.run("void analytics.track('a')")
+    page.goto("about:blank")
+    context.offline(False)
+    out = "<script>%s;</script>" % OUT
+    later = context.page(stand.page("/out", head=out + SILENT))
+    assert later.run(LISTS) == []
+    only_last(stand, later)
+
+
 def test_tabs_send_each_event_once(stand, context, page):
     other = context.page(stand.url + "/shop")
     context.offline(True)
