@@ -374,6 +374,13 @@ class Httpd(Server):
     def resumed(self):
         return self.read(self.log).count("resuming normal operations")
 
+    def start(self):
+        """Children serve before httpd says that it has begun: a restart in between would take that for its own end."""
+        before = self.resumed()
+        super().start()
+        wait_until(lambda: self.resumed() > before, what="httpd says so; " + self.complaints())
+        return self
+
     def reload(self):
         self.resumes = self.resumed() + 1
         super().reload()
