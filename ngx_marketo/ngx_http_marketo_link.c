@@ -7,8 +7,8 @@
 #define LINK_READ_SIZE 65536 /* bytes of one read from the courier */
 #define LINK_IOVECS 256      /* frames of one write to it */
 #define LINK_TICK_MAX 60000  /* ms between two looks at the clock, at most */
-#define LINK_GATHER_TIME 100 /* ms that a frame nobody waits for lies for others to go with it */
-#define LINK_GATHER_MAX 512  /* such frames; then they go at once */
+#define LINK_GATHER_TIME 100 /* ms that a page view lies for others to go with it */
+#define LINK_GATHER_MAX 512  /* page views; then they go at once */
 
 static void ngx_http_marketo_link_drive(ngx_http_marketo_link_t *link);
 
@@ -411,9 +411,9 @@ enum mkto_answer ngx_http_marketo_link_submit(ngx_http_marketo_link_t *link,
     return answer;
 }
 
-static void ngx_http_marketo_link_gather(ngx_http_marketo_link_t *link, ngx_uint_t frames)
+static void ngx_http_marketo_link_gather(ngx_http_marketo_link_t *link, ngx_uint_t views)
 {
-    link->gathered += frames;
+    link->gathered += views;
     if (link->gathered >= LINK_GATHER_MAX) {
         ngx_post_event(&link->flush, &ngx_posted_events);
     } else if (!link->gather.timer_set) {
