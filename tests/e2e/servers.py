@@ -14,6 +14,7 @@ directory of its own, on free ports.
 A server that logged a line of level warn or worse fails the test at its end, unless the test expected it:
 server.announce("MKTO0106 "). The same goes for what a courier says with an id.
 """
+import collections
 import os
 import pwd
 import random
@@ -36,24 +37,24 @@ NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "/us
 USER = "www-data"
 BAD = "warn|error|crit|alert|emerg"
 SANITIZED = bool(os.environ.get("MKTO_SANITIZED"))
-
-
-_TAKEN = set()
+_TAKEN = collections.deque(maxlen=100)
 
 
 def free_port():
-    """A port that nobody listens on, that the kernel gives to no client, and that this process has not had before: the server
-    takes it some time later, and other tests run beside this one."""
+    """A port that nobody listens on, that the kernel gives to no client, and that no other test is about to listen on, in this
+    process or beside it: the server takes it some time later. Until then it is claimed by a name in the abstract namespace,
+    which ends with the process, or with the hundredth port after it."""
     while True:
         port = random.randrange(10000, 32000)
-        if port in _TAKEN:
-            continue
-        with socket.socket() as sock:
-            try:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind("\0marketo-test-port-%d" % port)
+            with socket.socket() as sock:
                 sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _TAKEN.add(port)
+        except OSError:
+            claim.close()
+            continue
+        _TAKEN.append(claim)
         return port
 
 
