@@ -4,17 +4,17 @@
 /* A lead that was synced a short while ago waits for its interval, also over a restart. */
 static uint64_t lead_due(struct mkto_dispatch *dispatch, const struct reading *reading)
 {
-    uint64_t digest;
+    const int64_t interval = reading->channel->lead_interval_ms;
+    const int64_t now = mkto_dispatch_wall(dispatch);
     int64_t at;
-    int64_t now = mkto_dispatch_wall(dispatch);
 
-    if (!mkto_spool_sent_get(dispatch->spool, reading->lead, &digest, &at)) {
+    if (!mkto_spool_sent_since(dispatch->spool, reading->lead, now - interval, &at)) {
         return 0;
     }
     if (at > now) {
         at = now; /* the clock was set back */
     }
-    return mkto_dispatch_mono_of(dispatch, at + reading->channel->lead_interval_ms);
+    return mkto_dispatch_mono_of(dispatch, at + interval);
 }
 
 /* A new lane begins with this event. */
@@ -32,7 +32,7 @@ static void begin_lane(struct mkto_dispatch *dispatch, const struct reading *rea
         uint64_t retry = mkto_dispatch_mono_of(dispatch, reading->row.retry.due_ms);
         due = retry > due ? retry : due;
     }
-    if (due > mkto_dispatch_mono(dispatch)) {
+    if (due > 0 && due > mkto_dispatch_mono(dispatch)) {
         mkto_lanes_wait(dispatch->lanes, number, due);
         return;
     }

@@ -29,6 +29,7 @@ static apr_status_t close_at_cleanup(void *data)
     }
     mkto_spool_disconnect(spool);
     mkto_spool_seen_free(&spool->seen);
+    mkto_spool_sent_close(spool);
     free(spool->row);
     spool->row = NULL;
     if (spool->lock >= 0) {
@@ -143,6 +144,7 @@ int mkto_spool_open(const struct mkto_spool_options *options, int64_t now_ms,
         return -1;
     }
     load_tally(self);
+    mkto_spool_sent_open(self, now_ms);
     *spool = self;
     return 0;
 }
@@ -215,13 +217,14 @@ static int save_tally(struct mkto_spool *spool, struct mkto_error *err)
 int mkto_spool_commit(struct mkto_spool *spool, struct mkto_error *err)
 {
     if (mkto_spool_writing(spool, err) != 0 || save_tally(spool, err) != 0 ||
-        mkto_spool_seen_save(spool, err) != 0 ||
+        mkto_spool_seen_save(spool, err) != 0 || mkto_spool_sent_save(spool, err) != 0 ||
         mkto_spool_run(spool, MKTO_STMT_COMMIT, "commit", err) != 0) {
         mkto_spool_rollback(spool);
         return -1;
     }
     spool->busy = false;
     spool->seen_row = spool->seen_row_next;
+    spool->sent.saved = spool->sent.newest;
     spool->seen_stored += (int64_t)(spool->seen.end - spool->seen_before);
     return 0;
 }

@@ -13,7 +13,7 @@
  *   - known (token, lead) -> lead id, at: which cookie is associated with which lead
  *   - sent (lead) -> digest of what was last delivered, at
  *   - dead (id INTEGER PRIMARY KEY, …): dead letters
- *   - state (key, value): budgets, clock offsets; small
+ *   - state (key, value): budgets, clock offsets, the latest time in `sent`; small
  *   - tally: the counts that waiting and dead_count give without counting
  *   - reason (subscription, reason) -> how many dead letters; kept by triggers
  *
@@ -200,6 +200,10 @@ int mkto_spool_known_drop(struct mkto_spool *spool, uint64_t lead, uint64_t toke
 int mkto_spool_sent_put(struct mkto_spool *spool, uint64_t lead, uint64_t digest, int64_t at_ms,
                         struct mkto_error *err);
 bool mkto_spool_sent_get(struct mkto_spool *spool, uint64_t lead, uint64_t *digest, int64_t *at_ms);
+/* Was it put at since_ms or later? Without a look into the file for nearly all leads of which it
+ * was not: marks in memory say so, and a restart knows when the last one of all was put. */
+bool mkto_spool_sent_since(struct mkto_spool *spool, uint64_t lead, int64_t since_ms,
+                           int64_t *at_ms);
 
 /* ---- forgetting a lead ---- */
 

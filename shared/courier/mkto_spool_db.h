@@ -49,6 +49,7 @@ enum mkto_spool_statement {
     MKTO_STMT_KNOWN_NOBODY,
     MKTO_STMT_SENT_PUT,
     MKTO_STMT_SENT_GET,
+    MKTO_STMT_SENT_ANY,
     MKTO_STMT_SENT_SWEEP,
     MKTO_STMT_SENT_TRIM,
     MKTO_STMT_SENT_DROP,
@@ -77,6 +78,15 @@ struct mkto_spool_seen_row {
     uint64_t first; /* number of its first hash in the set */
 };
 
+/* When leads were last told something, as wall clock ms; 0: never. */
+struct mkto_spool_sent {
+    int64_t
+        *marks; /* in this process: the latest of the leads that share a mark; NULL: no memory */
+    int64_t before; /* the latest of all when the spool was opened */
+    int64_t newest; /* and now */
+    int64_t saved;  /* what the file says of it */
+};
+
 struct mkto_spool {
     sqlite3 *db;
     sqlite3_stmt *statements[MKTO_STMT_COUNT];
@@ -99,7 +109,8 @@ struct mkto_spool {
     struct mkto_spool_seen_row seen_row;
     struct mkto_spool_seen_row seen_row_next; /* what seen_row is after the commit */
     int64_t seen_stored;                      /* hashes in the file */
-    int64_t sent_cursor;                      /* how far the sweep of old rows has come */
+    struct mkto_spool_sent sent;
+    int64_t sent_cursor; /* how far the sweep of old rows has come */
     int64_t known_cursor;
     uint8_t *row; /* crc ‖ envelope on its way in */
     size_t row_size;
@@ -152,6 +163,11 @@ int mkto_spool_file_name(const char *path, const char *file, char *out, size_t s
 /* mkto_spool_schema.c: 0; -1 refused; 1 the file is no database, or a broken one. */
 int mkto_spool_schema_open(struct mkto_spool *spool, struct mkto_error *err);
 int mkto_spool_schema_create(struct mkto_spool *spool, struct mkto_error *err);
+
+/* mkto_spool_sent.c; saved by each commit that has a later one. */
+void mkto_spool_sent_open(struct mkto_spool *spool, int64_t now_ms);
+void mkto_spool_sent_close(struct mkto_spool *spool);
+int mkto_spool_sent_save(struct mkto_spool *spool, struct mkto_error *err);
 
 /* mkto_spool_event.c */
 int mkto_spool_seen_save(struct mkto_spool *spool, struct mkto_error *err);

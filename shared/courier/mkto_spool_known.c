@@ -1,6 +1,6 @@
 /*
- * What the courier remembers beside the events: associated cookies, what a lead was last told, its
- * own state; and the broom for what is past its time.
+ * What the courier remembers beside the events: associated cookies, its own state; and the broom
+ * for what is past its time.
  */
 #include "mkto_spool_db.h"
 
@@ -63,35 +63,6 @@ int mkto_spool_known_drop(struct mkto_spool *spool, uint64_t lead, uint64_t toke
     }
     sqlite3_bind_int64(spool->statements[MKTO_STMT_KNOWN_NOBODY], 1, (int64_t)token);
     return mkto_spool_run(spool, MKTO_STMT_KNOWN_NOBODY, "known", err);
-}
-
-/* ---- sent ---- */
-
-int mkto_spool_sent_put(struct mkto_spool *spool, uint64_t lead, uint64_t digest, int64_t at_ms,
-                        struct mkto_error *err)
-{
-    sqlite3_stmt *statement = spool->statements[MKTO_STMT_SENT_PUT];
-    if (mkto_spool_writing(spool, err) != 0) {
-        return -1;
-    }
-    sqlite3_bind_int64(statement, 1, (int64_t)lead);
-    sqlite3_bind_int64(statement, 2, (int64_t)digest);
-    sqlite3_bind_int64(statement, 3, at_ms);
-    return mkto_spool_run(spool, MKTO_STMT_SENT_PUT, "sent", err);
-}
-
-bool mkto_spool_sent_get(struct mkto_spool *spool, uint64_t lead, uint64_t *digest, int64_t *at_ms)
-{
-    sqlite3_stmt *statement = spool->statements[MKTO_STMT_SENT_GET];
-    bool found = false;
-    sqlite3_bind_int64(statement, 1, (int64_t)lead);
-    if (sqlite3_step(statement) == SQLITE_ROW) {
-        *digest = (uint64_t)sqlite3_column_int64(statement, 0);
-        *at_ms = sqlite3_column_int64(statement, 1);
-        found = true;
-    }
-    sqlite3_reset(statement);
-    return found;
 }
 
 /* ---- state ---- */

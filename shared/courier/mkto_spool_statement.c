@@ -50,6 +50,7 @@ static const char *const texts[MKTO_STMT_COUNT] = {
     [MKTO_STMT_KNOWN_NOBODY] = "DELETE FROM known WHERE token = ?1",
     [MKTO_STMT_SENT_PUT]    = "REPLACE INTO sent (lead, digest, at) VALUES (?1, ?2, ?3)",
     [MKTO_STMT_SENT_GET]    = "SELECT digest, at FROM sent WHERE lead = ?1",
+    [MKTO_STMT_SENT_ANY]    = "SELECT EXISTS (SELECT 1 FROM sent)",
     [MKTO_STMT_SENT_SWEEP]  = ("SELECT max(lead), count(*), sum(at < ?3) FROM"
                                " (SELECT lead, at FROM sent WHERE lead > ?1 ORDER BY lead LIMIT ?2)"),
     [MKTO_STMT_SENT_TRIM]   = "DELETE FROM sent WHERE lead > ?1 AND lead <= ?2 AND at < ?3",
