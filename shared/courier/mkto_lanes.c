@@ -1,18 +1,19 @@
 #include "mkto_lanes.h"
 
-#include <apr_strings.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "mkto_hash.h"
 
 #define CHUNK_BITS 13
 #define CHUNK (1u << CHUNK_BITS) /* items that are allocated together */
 #define TABLE_MIN 4096u
+#define SLOT_EMPTY UINT32_MAX
+#define NUMBER_BITS 21 /* of a slot: the lane; what is left of it is for the hash */
+#define NUMBER_MASK ((1u << NUMBER_BITS) - 1)
+#define LANE_CLOSED MKTO_LANE_KINDS /* the kind of a lane that is free */
 #define HEAP_MIN 1024u
-#define KEY_MAX                                                                                    \
-    1024 /* bytes of a lane key that are hashed; addresses and tokens are far shorter              \
-          */
+
+/* Two chunks more: lanes without events, and the rest of a chunk. */
+_Static_assert(MKTO_LANES_EVENTS_MAX + 2 * CHUNK < NUMBER_MASK, "a lane's number fits its bits");
 
 struct event {
     uint32_t id_low;
@@ -35,7 +36,7 @@ struct slab {
 struct mkto_lanes {
     struct slab events;
     struct slab lanes;
-    uint32_t *table; /* lane numbers by hash, open addressing */
+    uint32_t *table; /* slots by hash, open addressing */
     uint32_t table_size;
     uint32_t *heap; /* waiting lanes, the earliest first */
     uint32_t heap_size;
@@ -137,7 +138,7 @@ static apr_status_t destroy(void *data)
 
 static void table_wipe(uint32_t *table, uint32_t size)
 {
-    memset(table, 0xff, (size_t)size * sizeof(*table));
+    memset(table, 0xff, (size_t)size * sizeof(*table)); /* SLOT_EMPTY */
 }
 
 struct mkto_lanes *mkto_lanes_create(size_t events_max, apr_pool_t *pool)
@@ -185,35 +186,54 @@ static uint32_t table_home(const struct mkto_lanes *lanes, uint64_t hash)
     return (uint32_t)hash & (lanes->table_size - 1);
 }
 
+/* The hash's first bits stand in the slot: another lane there mostly shows without a look at it,
+ * which is not in the processor's cache. */
+static uint32_t slot_value(uint64_t hash, uint32_t lane)
+{
+    return ((uint32_t)(hash >> 32) & ~NUMBER_MASK) | lane;
+}
+
+static uint32_t slot_lane(uint32_t value)
+{
+    return value == SLOT_EMPTY ? MKTO_LANE_NONE : value & NUMBER_MASK;
+}
+
+static bool slot_is(const struct mkto_lanes *lanes, uint32_t value, uint64_t hash)
+{
+    return slot_value(hash, slot_lane(value)) == value &&
+           mkto_lanes_at(lanes, slot_lane(value))->hash == hash;
+}
+
+/* Where that hash is, or belongs. */
 static uint32_t table_slot(const struct mkto_lanes *lanes, uint64_t hash)
 {
     uint32_t slot = table_home(lanes, hash);
 
-    while (lanes->table[slot] != MKTO_LANE_NONE &&
-           mkto_lanes_at(lanes, lanes->table[slot])->hash != hash) {
+    while (lanes->table[slot] != SLOT_EMPTY && !slot_is(lanes, lanes->table[slot], hash)) {
         slot = (slot + 1) & (lanes->table_size - 1);
     }
     return slot;
 }
 
+/* In the lanes' own order, which memory is fast in. */
 static bool table_grow(struct mkto_lanes *lanes)
 {
-    uint32_t old_size = lanes->table_size;
-    uint32_t *old = lanes->table;
-    uint32_t *table = malloc((size_t)old_size * 2 * sizeof(*table));
+    uint32_t size = lanes->table_size * 2;
+    uint32_t *table = malloc((size_t)size * sizeof(*table));
 
     if (table == NULL) {
         return false;
     }
-    table_wipe(table, old_size * 2);
+    free(lanes->table);
+    table_wipe(table, size);
     lanes->table = table;
-    lanes->table_size = old_size * 2;
-    for (uint32_t i = 0; i < old_size; i++) {
-        if (old[i] != MKTO_LANE_NONE) {
-            table[table_slot(lanes, mkto_lanes_at(lanes, old[i])->hash)] = old[i];
+    lanes->table_size = size;
+    for (uint32_t i = 0; i < lanes->lanes.used; i++) {
+        const struct mkto_lane *lane = mkto_lanes_at(lanes, i);
+        if (lane->kind != LANE_CLOSED) {
+            table[table_slot(lanes, lane->hash)] = slot_value(lane->hash, i);
         }
     }
-    free(old);
     return true;
 }
 
@@ -226,17 +246,17 @@ static void table_remove(struct mkto_lanes *lanes, uint64_t hash)
 
     for (;;) {
         slot = (slot + 1) & mask;
-        uint32_t lane = lanes->table[slot];
-        if (lane == MKTO_LANE_NONE) {
+        uint32_t value = lanes->table[slot];
+        if (value == SLOT_EMPTY) {
             break;
         }
-        uint32_t home = table_home(lanes, mkto_lanes_at(lanes, lane)->hash);
+        uint32_t home = table_home(lanes, mkto_lanes_at(lanes, slot_lane(value))->hash);
         if (((slot - home) & mask) >= ((slot - hole) & mask)) {
-            lanes->table[hole] = lane;
+            lanes->table[hole] = value;
             hole = slot;
         }
     }
-    lanes->table[hole] = MKTO_LANE_NONE;
+    lanes->table[hole] = SLOT_EMPTY;
 }
 
 uint32_t mkto_lanes_open(struct mkto_lanes *lanes, uint64_t hash, uint8_t channel,
@@ -246,8 +266,8 @@ uint32_t mkto_lanes_open(struct mkto_lanes *lanes, uint64_t hash, uint8_t channe
         return MKTO_LANE_NONE;
     }
     uint32_t slot = table_slot(lanes, hash);
-    if (lanes->table[slot] != MKTO_LANE_NONE) {
-        return lanes->table[slot];
+    if (lanes->table[slot] != SLOT_EMPTY) {
+        return slot_lane(lanes->table[slot]);
     }
     uint32_t number = slab_take(&lanes->lanes);
     if (number == MKTO_LANE_NONE) {
@@ -260,13 +280,13 @@ uint32_t mkto_lanes_open(struct mkto_lanes *lanes, uint64_t hash, uint8_t channe
     lane->channel = channel;
     lane->kind = (uint8_t)(kind & 3u);
     lane->state = MKTO_LANE_IDLE;
-    lanes->table[slot] = number;
+    lanes->table[slot] = slot_value(hash, number);
     return number;
 }
 
 uint32_t mkto_lanes_find(const struct mkto_lanes *lanes, uint64_t hash)
 {
-    return lanes->table[table_slot(lanes, hash)];
+    return slot_lane(lanes->table[table_slot(lanes, hash)]);
 }
 
 static void shrink(struct mkto_lanes *lanes)
@@ -289,7 +309,10 @@ static void shrink(struct mkto_lanes *lanes)
 
 void mkto_lanes_close(struct mkto_lanes *lanes, uint32_t lane)
 {
-    table_remove(lanes, mkto_lanes_at(lanes, lane)->hash);
+    struct mkto_lane *at = mkto_lanes_at(lanes, lane);
+
+    table_remove(lanes, at->hash);
+    at->kind = LANE_CLOSED;
     slab_give(&lanes->lanes, lane);
     shrink(lanes);
 }
@@ -513,11 +536,8 @@ void mkto_lanes_oldest(const struct mkto_lanes *lanes, uint8_t channel,
     for (int kind = 0; kind < MKTO_LANE_KINDS; kind++) {
         ids[kind] = INT64_MAX;
     }
-    for (uint32_t i = 0; i < lanes->table_size; i++) {
-        if (lanes->table[i] == MKTO_LANE_NONE) {
-            continue;
-        }
-        const struct mkto_lane *lane = mkto_lanes_at(lanes, lanes->table[i]);
+    for (uint32_t i = 0; i < lanes->lanes.used; i++) {
+        const struct mkto_lane *lane = mkto_lanes_at(lanes, i);
         if (lane->channel != channel || lane->first == MKTO_LANE_NONE) {
             continue;
         }
@@ -526,57 +546,4 @@ void mkto_lanes_oldest(const struct mkto_lanes *lanes, uint8_t channel,
             ids[lane->kind] = id;
         }
     }
-}
-
-/* ---- keys ---- */
-
-static uint64_t key(const char *subscription, char what, struct mkto_slice text, bool lower)
-{
-    char buf[KEY_MAX];
-    size_t name = strlen(subscription);
-    size_t len = 0;
-
-    if (name > sizeof(buf) / 4) {
-        name = sizeof(buf) / 4;
-    }
-    memcpy(buf, subscription, name);
-    len = name;
-    buf[len++] = '\n';
-    buf[len++] = what;
-    for (size_t i = 0; i < text.len && len < sizeof(buf); i++) {
-        char c = text.data[i];
-        buf[len++] = lower && c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-    }
-    return mkto_hash_64((struct mkto_slice){buf, len}, MKTO_SLICE_NONE);
-}
-
-const char *mkto_lanes_scope(const struct mkto_subscription *sub, apr_pool_t *pool)
-{
-    return apr_pstrcat(pool, sub->name, "/", sub->munchkin_id == NULL ? "" : sub->munchkin_id,
-                       NULL);
-}
-
-uint64_t mkto_lane_of_email(const char *subscription, const char *email)
-{
-    return key(subscription, 'e', mkto_slice_str(email), true);
-}
-
-uint64_t mkto_lane_of_cookie(const char *subscription, struct mkto_slice token)
-{
-    return key(subscription, 'c', token, false);
-}
-
-uint64_t mkto_lane_of_visits(const char *subscription, struct mkto_slice token)
-{
-    return key(subscription, 'v', token, false);
-}
-
-uint64_t mkto_lane_of_links(const char *subscription, struct mkto_slice token)
-{
-    return key(subscription, 'l', token, false);
-}
-
-uint64_t mkto_lane_token(const char *subscription, struct mkto_slice token)
-{
-    return key(subscription, 't', token, false);
 }

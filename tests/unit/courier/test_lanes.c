@@ -180,6 +180,51 @@ static void test_memory_of_a_million(void **state)
     assert_true(mallinfo2().uordblks + mallinfo2().hblkhd - before < (size_t)1 << 20);
 }
 
+/* As many as grow the table, all with the same bits in the slot, and every second one closed: none
+ * is taken for another. */
+static void test_hashes_alike(void **state)
+{
+    enum { COUNT = 5000 };
+    struct mkto_lanes *lanes = mkto_lanes_create(10, pool);
+    (void)state;
+    for (uint64_t i = 0; i < COUNT; i++) {
+        assert_int_equal(mkto_lanes_open(lanes, i << 16 | 5, 0, MKTO_LANE_LEAD), i);
+        if (i % 2 == 1) {
+            mkto_lanes_close(lanes, (uint32_t)i - 1);
+            assert_int_equal(mkto_lanes_open(lanes, UINT64_MAX - i, 0, MKTO_LANE_LEAD), i - 1);
+            mkto_lanes_close(lanes, (uint32_t)i - 1);
+            assert_int_equal(mkto_lanes_open(lanes, (i - 1) << 16 | 6, 0, MKTO_LANE_LEAD), i - 1);
+        }
+    }
+    for (uint64_t i = 0; i < COUNT; i++) {
+        assert_int_equal(mkto_lanes_find(lanes, i << 16 | 5), i % 2 == 1 ? i : MKTO_LANE_NONE);
+        assert_int_equal(mkto_lanes_find(lanes, i << 16 | 6), i % 2 == 0 ? i : MKTO_LANE_NONE);
+    }
+    assert_int_equal(mkto_lanes_count(lanes), COUNT);
+}
+
+static void test_growth_leaves_closed_ones_out(void **state)
+{
+    enum { COUNT = 4000 };
+    struct mkto_lanes *lanes = mkto_lanes_create(COUNT, pool);
+    (void)state;
+    uint32_t closed = mkto_lanes_open(lanes, 1, 0, MKTO_LANE_LEAD);
+    for (uint64_t i = 2; i < 3000; i++) {
+        mkto_lanes_open(lanes, i, 0, MKTO_LANE_LEAD);
+    }
+    mkto_lanes_close(lanes, closed);
+    mkto_lanes_close(lanes, mkto_lanes_find(lanes, 2));
+    for (uint64_t i = 3000; i < COUNT; i++) {
+        mkto_lanes_open(lanes, i << 40, 0, MKTO_LANE_LEAD);
+    }
+    assert_int_equal(mkto_lanes_find(lanes, 1), MKTO_LANE_NONE);
+    assert_int_equal(mkto_lanes_find(lanes, 2), MKTO_LANE_NONE);
+    for (uint64_t i = 3; i < COUNT; i++) {
+        uint64_t hash = i < 3000 ? i : i << 40;
+        assert_int_equal(mkto_lanes_at(lanes, mkto_lanes_find(lanes, hash))->hash, hash);
+    }
+}
+
 static void test_oldest(void **state)
 {
     struct mkto_lanes *lanes = mkto_lanes_create(10, pool);
@@ -188,6 +233,10 @@ static void test_oldest(void **state)
     mkto_lanes_add(lanes, mkto_lanes_open(lanes, 1, 0, MKTO_LANE_LEAD), 9);
     mkto_lanes_add(lanes, mkto_lanes_open(lanes, 2, 0, MKTO_LANE_LEAD), 4);
     mkto_lanes_add(lanes, mkto_lanes_open(lanes, 3, 1, MKTO_LANE_LEAD), 2);
+    uint32_t closed = mkto_lanes_open(lanes, 4, 0, MKTO_LANE_LEAD);
+    mkto_lanes_add(lanes, closed, 1);
+    mkto_lanes_shift(lanes, closed);
+    mkto_lanes_close(lanes, closed);
     mkto_lanes_oldest(lanes, 0, ids);
     assert_int_equal(ids[MKTO_LANE_LEAD], 4);
     assert_true(ids[MKTO_LANE_VISIT] == INT64_MAX);
@@ -327,6 +376,8 @@ int main(void)
         TEST(test_queues),
         TEST(test_table_at_random),
         TEST(test_memory_of_a_million),
+        TEST(test_hashes_alike),
+        TEST(test_growth_leaves_closed_ones_out),
         TEST(test_oldest),
         TEST(test_keys),
         TEST(test_outcome_text_is_cut),
