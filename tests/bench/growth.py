@@ -58,7 +58,7 @@ def people(stand, url, pid, count):
     """How long, how much CPU and memory it takes to put a backlog of identifies in order. The REST endpoint is nobody's: nothing
     can be sent yet."""
     stand.fresh_courier()
-    stand.fill(IDENTIFIES, lambda n: '{"type":"identify","traits":{"email":"p%d@example.com","visits":%d}}' % (n % count, n))
+    stand.fill(IDENTIFIES, lambda n: '{"type":"identify","traits":{"email":"p%06d@example.com","visits":%d}}' % (n % count, n))
     stand.start_courier(hold=False)
     begun = time.monotonic()
     loaded = delivery.settled(stand, in_memory)
