@@ -6,6 +6,7 @@
 #include <dirent.h>
 
 #include "mkto_spool_crc.h"
+#include "mkto_spool_db.h"
 #include "mkto_spool_seen.h"
 
 static void crc_is_castagnoli(void **state)
@@ -470,6 +471,39 @@ static void space_is_given_back(void **state)
     assert_int_equal(store(bench, "x", 0), 2001);
 }
 
+static int64_t size_of(const struct bench *bench, const char *file)
+{
+    char name[128];
+    struct stat found;
+    file_name(bench, file, name);
+    assert_int_equal(stat(name, &found), 0);
+    return found.st_size;
+}
+
+/* Not a page before; then all of them, after the commit and before the next, and the WAL begins
+ * again in the same place. */
+static void wal_is_moved_when_it_is_long(void **state)
+{
+    struct bench *bench = *state;
+    const int64_t most = MKTO_SPOOL_WAL_FRAMES * (MKTO_SPOOL_PAGE + 24LL) + 32; /* with the heads */
+    static char text[8000];
+    memset(text, 'x', sizeof(text) - 1);
+    open_spool(bench, NOW);
+    const int64_t before = size_of(bench, "spool.db");
+    while (size_of(bench, "spool.db-wal") < most) {
+        store(bench, text, 0);
+        assert_int_equal(size_of(bench, "spool.db"), before);
+    }
+    const int64_t reached = size_of(bench, "spool.db-wal");
+    begin(bench);
+    assert_true(size_of(bench, "spool.db") > before);
+    commit(bench);
+    for (int i = 0; i < 4; i++) {
+        store(bench, text, 0);
+    }
+    assert_int_equal(size_of(bench, "spool.db-wal"), reached);
+}
+
 static bool holds(const struct bench *bench, const char *file, const char *needle)
 {
     char name[128];
@@ -512,7 +546,7 @@ int main(void)
         SPOOL_TEST(trim_sweeps_old_rows),     SPOOL_TEST(one_process_at_a_time),
         SPOOL_TEST(tools_make_no_spool),      SPOOL_TEST(room_ends_at_max_size),
         SPOOL_TEST(room_ends_at_keep_free),   SPOOL_TEST(space_is_given_back),
-        SPOOL_TEST(delivered_is_wiped),
+        SPOOL_TEST(delivered_is_wiped),       SPOOL_TEST(wal_is_moved_when_it_is_long),
     };
     apr_initialize();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
