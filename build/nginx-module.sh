@@ -24,7 +24,7 @@ for directory in src/core src/event src/event/modules src/os/unix src/http src/h
 done
 flags="$flags -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla"
 [ "${MARKETO_WERROR:-$(cached MARKETO_WERROR)}" = ON ] || flags="$flags -Wno-error"
-link="-Wl,--as-needed -Wl,-z,relro -Wl,-z,now -Wl,--exclude-libs,ALL"
+link="-Wl,--as-needed -Wl,-z,relro -Wl,-z,now -Wl,--exclude-libs,ALL -Wl,-Bsymbolic"
 if [ -n "$sanitize" ]; then
     flags="$flags -fsanitize=$sanitize -fno-sanitize-recover=all"
     link="$link -fsanitize=$sanitize"
