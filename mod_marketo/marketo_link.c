@@ -387,8 +387,8 @@ static void come_by(struct marketo_link *link, uint64_t now, sigset_t *before)
     }
 }
 
-enum mkto_answer marketo_link_view(struct marketo_link *link, const struct mkto_view *view,
-                                   const struct mkto_request *request)
+enum mkto_answer marketo_link_view(struct marketo_link *link, struct mkto_view *view,
+                                   struct mkto_request *request)
 {
     const uint64_t now = marketo_now();
     sigset_t before;

@@ -265,8 +265,8 @@ void marketo_link_call(struct marketo_link *link, const struct mkto_event_frame 
                        struct marketo_verdict *verdict);
 /* Sends one page view, for which nobody waits: STORED while it is under way, else it is counted as
  * not stored. Never blocks. */
-enum mkto_answer marketo_link_view(struct marketo_link *link, const struct mkto_view *view,
-                                   const struct mkto_request *request);
+enum mkto_answer marketo_link_view(struct marketo_link *link, struct mkto_view *view,
+                                   struct mkto_request *request);
 /* Counts one event that was kept away. */
 void marketo_link_count(struct marketo_link *link, enum mkto_skip skip);
 /* The child ends: nobody is to wait for the courier any longer. Safe in a signal handler. */

@@ -137,11 +137,10 @@ struct ngx_http_marketo_link_s {
     struct mkto_client *client; /* NULL: not running */
     ngx_connection_t *connection;
     struct sockaddr_un address;
-    ngx_event_t timer;   /* cancelable but while requests wait */
-    ngx_event_t flush;   /* posted: everything that one turn of the loop brought goes out at once */
-    ngx_event_t gather;  /* cancelable: what nobody waits for goes out with more of its kind */
-    bool due;            /* what there is may go out now */
-    ngx_uint_t gathered; /* frames that lie for it */
+    ngx_event_t timer;  /* cancelable but while requests wait */
+    ngx_event_t flush;  /* posted: everything that one turn of the loop brought goes out at once */
+    ngx_event_t gather; /* cancelable: what nobody waits for goes out with more of its kind */
+    bool due;           /* what there is may go out now */
     ngx_queue_t answered; /* requests with a verdict, to be answered when the client has returned */
     ngx_uint_t waiting;   /* requests without a verdict */
     bool stopped;         /* worker_shutdown_timeout is over: no new connection */
@@ -248,9 +247,8 @@ enum mkto_answer ngx_http_marketo_link_submit(ngx_http_marketo_link_t *link,
                                               const struct mkto_event_frame *event,
                                               const struct mkto_envelope *envelope, uint64_t now);
 /* Nobody waits for it: it may lie some milliseconds. */
-enum mkto_answer ngx_http_marketo_link_view(ngx_http_marketo_link_t *link,
-                                            const struct mkto_view *view,
-                                            const struct mkto_request *request, uint64_t now);
+enum mkto_answer ngx_http_marketo_link_view(ngx_http_marketo_link_t *link, struct mkto_view *view,
+                                            struct mkto_request *request, uint64_t now);
 void ngx_http_marketo_link_count(ngx_http_marketo_link_t *link, enum mkto_skip skip);
 /* The request ends unanswered. */
 void ngx_http_marketo_link_forget(ngx_http_marketo_link_t *link, ngx_http_marketo_ctx_t *ctx);

@@ -8,7 +8,6 @@
 #define LINK_IOVECS 256      /* frames of one write to it */
 #define LINK_TICK_MAX 60000  /* ms between two looks at the clock, at most */
 #define LINK_GATHER_TIME 100 /* ms that a page view lies for others to go with it */
-#define LINK_GATHER_MAX 512  /* page views; then they go at once */
 
 static void ngx_http_marketo_link_drive(ngx_http_marketo_link_t *link);
 
@@ -305,7 +304,6 @@ static void ngx_http_marketo_link_drive(ngx_http_marketo_link_t *link)
         } else if ((wants & MKTO_WANT_WRITE) && link->connection->write->ready &&
                    (link->due || !link->ready)) {
             ngx_http_marketo_link_write(link);
-            link->gathered = 0;
         } else {
             break;
         }
@@ -411,25 +409,23 @@ enum mkto_answer ngx_http_marketo_link_submit(ngx_http_marketo_link_t *link,
     return answer;
 }
 
-static void ngx_http_marketo_link_gather(ngx_http_marketo_link_t *link, ngx_uint_t views)
+static void ngx_http_marketo_link_gather(ngx_http_marketo_link_t *link)
 {
-    link->gathered += views;
-    if (link->gathered >= LINK_GATHER_MAX) {
+    if (mkto_client_gathered(link->client)) {
         ngx_post_event(&link->flush, &ngx_posted_events);
     } else if (!link->gather.timer_set) {
         ngx_add_timer(&link->gather, LINK_GATHER_TIME);
     }
 }
 
-enum mkto_answer ngx_http_marketo_link_view(ngx_http_marketo_link_t *link,
-                                            const struct mkto_view *view,
-                                            const struct mkto_request *request, uint64_t now)
+enum mkto_answer ngx_http_marketo_link_view(ngx_http_marketo_link_t *link, struct mkto_view *view,
+                                            struct mkto_request *request, uint64_t now)
 {
     if (link->client == NULL) {
         return MKTO_ANSWER_AWAY;
     }
     const enum mkto_answer answer = mkto_client_view(link->client, view, request, now);
-    ngx_http_marketo_link_gather(link, answer == MKTO_ANSWER_STORED); /* or its count goes out */
+    ngx_http_marketo_link_gather(link); /* it, or its count */
     return answer;
 }
 
@@ -437,7 +433,7 @@ void ngx_http_marketo_link_count(ngx_http_marketo_link_t *link, enum mkto_skip s
 {
     if (link->client != NULL) {
         mkto_client_count(link->client, skip, ngx_http_marketo_now());
-        ngx_http_marketo_link_gather(link, 0);
+        ngx_http_marketo_link_gather(link);
     }
 }
 

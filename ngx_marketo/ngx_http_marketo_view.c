@@ -50,10 +50,13 @@ ngx_int_t ngx_http_marketo_number_id(u_char *id)
 /* The visitor's request. */
 
 /* An error page turns a POST into a GET; the request line tells what the visitor did. nginx writes
- * one for HTTP/2, too. */
+ * one for HTTP/2, too. Mostly the method is still the line's own word. */
 struct mkto_slice ngx_http_marketo_method(const ngx_http_request_t *r)
 {
     const ngx_str_t line = r->main->request_line;
+    if (r->main->method_name.data == line.data) {
+        return ngx_http_marketo_slice(r->main->method_name);
+    }
     const u_char *space = line.len == 0 ? NULL : ngx_strlchr(line.data, line.data + line.len, ' ');
     if (space == NULL) {
         return ngx_http_marketo_slice(r->main->method_name);
@@ -111,7 +114,7 @@ void ngx_http_marketo_view_fill(ngx_http_marketo_view_t *view, ngx_http_request_
     const ngx_connection_t *c = main->connection;
     struct mkto_request *request = &view->request;
 
-    ngx_memzero(request, sizeof(*request));
+    mkto_request_begin(request);
     view->subscription = mlcf->subscription;
     view->has_cookie = false;
     view->id[0] = '\0';

@@ -93,10 +93,19 @@ enum mkto_answer mkto_client_submit(struct mkto_client *client,
                                     const struct mkto_envelope *envelope, void *request,
                                     uint64_t now);
 
-/* Hands in a page view, fire and forget, as above. Views that gather until the next output share a
- * frame, and the deadline of the first (mkto_queue). */
-enum mkto_answer mkto_client_view(struct mkto_client *client, const struct mkto_view *view,
-                                  const struct mkto_request *request, uint64_t now);
+/* Hands in a page view, fire and forget, as above; what is too long of it is cut (mkto_view_fit).
+ * Views that gather until the next output share a frame, and the deadline of the first
+ * (mkto_queue). */
+enum mkto_answer mkto_client_view(struct mkto_client *client, struct mkto_view *view,
+                                  struct mkto_request *request, uint64_t now);
+
+/*
+ * Whether page views enough wait for the next output that they should go at once: a frame is
+ * closed, or has MKTO_CLIENT_GATHER bytes. Fewer may lie a moment for others to go with them: each
+ * write wakes the courier, costs it a commit, and brings back a verdict.
+ */
+#define MKTO_CLIENT_GATHER (160u << 10) /* a unix socket holds about 200 KiB */
+bool mkto_client_gathered(const struct mkto_client *client);
 
 /* The request is gone (client abort): forgets the pointer. What is already queued is still sent. */
 void mkto_client_cancel(struct mkto_client *client, void *request);

@@ -3,20 +3,20 @@
 #define LENGTH_MAX 16 /* of the names below: two words */
 
 struct row {
-    struct mkto_slice name;
-    enum mkto_header header;
+    char name[LENGTH_MAX]; /* of a length that `first` knows; without NUL */
+    uint8_t header;
 };
 
 /* By length: a server asks about each header of each request, and most are told apart by it. */
 /* clang-format off */
-#define ROW(name, header) {{name, sizeof(name) - 1}, header}
+#define ROW(name, header) {name, header}
 
 static const struct row rows[] = {
     ROW("DNT", MKTO_HEADER_DNT),
     ROW("X-Moz", MKTO_HEADER_X_MOZ),
     ROW("Accept", MKTO_HEADER_ACCEPT),
-    ROW("Origin", MKTO_HEADER_ORIGIN),
     ROW("Cookie", MKTO_HEADER_COOKIE),
+    ROW("Origin", MKTO_HEADER_ORIGIN),
     ROW("Referer", MKTO_HEADER_REFERER),
     ROW("Purpose", MKTO_HEADER_PURPOSE),
     ROW("Sec-GPC", MKTO_HEADER_SEC_GPC),
@@ -42,8 +42,7 @@ _Static_assert(sizeof(rows) / sizeof(rows[0]) == MKTO_HEADER_COUNT, "a row for e
 static const uint8_t first[LENGTH_MAX + 2] = {0, 0, 0,  0,  1,  1,  2,  5,  8,
                                               8, 9, 10, 11, 12, 14, 18, 19, MKTO_HEADER_COUNT};
 
-#define LETTER_CASE UINT64_C(0x2020202020202020)
-#define NO_CONTROL UINT64_C(0x4040404040404040)
+#define LETTERS UINT64_C(0x4040404040404040) /* set in those of ASCII, and not in '-' */
 
 /* All of a name of up to LENGTH_MAX bytes, each at least once. */
 struct words {
@@ -65,38 +64,40 @@ static inline struct words words_of(const char *text, size_t len)
         words.front = front | (uint64_t)back << 32;
     } else {
         const unsigned char *byte = (const unsigned char *)text;
-        words.front = (NO_CONTROL << 24) | byte[0] | (uint64_t)byte[len / 2] << 8 |
-                      (uint64_t)byte[len - 1] << 16;
+        words.front = byte[0] | (uint64_t)byte[len / 2] << 8 | (uint64_t)byte[len - 1] << 16;
     }
     words.back = words.front;
     return words;
 }
 
-/* '-' in another case would be one. */
-static inline bool has_control(struct words name)
+/* But for what tells the case of the known name's letters: of '-' all bits count. */
+static inline uint64_t difference(uint64_t name, uint64_t known)
 {
-    const uint64_t printable = (name.front | name.front << 1) & (name.back | name.back << 1);
-    return (printable & NO_CONTROL) != NO_CONTROL;
+    return (name ^ known) & ~((known & LETTERS) >> 1);
 }
 
-/* Letters of either case are the same. */
-static inline bool same(struct words a, struct words b)
+static inline bool same(struct words name, struct words known)
 {
-    return (((a.front ^ b.front) | (a.back ^ b.back)) & ~LETTER_CASE) == 0;
+    return (difference(name.front, known.front) | difference(name.back, known.back)) == 0;
 }
 
-enum mkto_header mkto_header_find(struct mkto_slice name)
+static inline enum mkto_header find(struct mkto_slice name)
 {
     if (name.len == 0 || name.len > LENGTH_MAX || first[name.len] == first[name.len + 1]) {
         return MKTO_HEADER_COUNT;
     }
     const struct words words = words_of(name.data, name.len);
     for (size_t i = first[name.len]; i < first[name.len + 1]; i++) {
-        if (same(words, words_of(rows[i].name.data, name.len))) {
-            return has_control(words) ? MKTO_HEADER_COUNT : rows[i].header;
+        if (same(words, words_of(rows[i].name, name.len))) {
+            return (enum mkto_header)rows[i].header;
         }
     }
     return MKTO_HEADER_COUNT;
+}
+
+enum mkto_header mkto_header_find(struct mkto_slice name)
+{
+    return find(name);
 }
 
 static bool is_one_of(struct mkto_slice part, const char *const *words)
@@ -195,7 +196,7 @@ static void note_again(struct mkto_request *request, enum mkto_header header,
 void mkto_request_header(struct mkto_request *request, struct mkto_slice name,
                          struct mkto_slice value)
 {
-    const enum mkto_header header = mkto_header_find(name);
+    const enum mkto_header header = find(name);
     if (value.data == NULL) {
         value = MKTO_SLICE_LIT("");
     }
@@ -263,10 +264,10 @@ struct mkto_slice mkto_request_parameter(struct mkto_slice query, const char *na
 /* The id as it came: whose cookie it is, the courier judges. */
 static struct mkto_slice visitor_cookie(const struct mkto_request *request, char *out)
 {
-    struct mkto_cookie cookie = request->visitor.best;
     if (!request->visitor.found) {
         return MKTO_SLICE_NONE;
     }
+    struct mkto_cookie cookie = request->visitor.best;
     if (cookie.id[0] == '\0' && request->munchkin_id.len <= MKTO_COOKIE_ID_MAX &&
         request->munchkin_id.len > 0) {
         memcpy(cookie.id, request->munchkin_id.data, request->munchkin_id.len);

@@ -3,10 +3,10 @@
  * (mkto_origin), what is private (mkto_privacy), what is a page view (mkto_page), which cookie goes
  * back (mkto_cookie_set), what crosses the socket (mkto_envelope).
  *
- * A server sets the members above `header` first, then calls mkto_request_header once for each
- * header that came, then mkto_request_settle; the last is the courier's for a page view that the
- * server only passes on (mkto_view). Slices point into the server's own memory and must outlive the
- * request.
+ * A server calls mkto_request_begin, sets the members above `header`, calls mkto_request_header
+ * once for each header that came, then mkto_request_settle; the last is the courier's for a page
+ * view that the server only passes on (mkto_view). Slices point into the server's own memory and
+ * must outlive the request.
  */
 #ifndef MKTO_REQUEST_H
 #define MKTO_REQUEST_H
@@ -66,6 +66,17 @@ struct mkto_request {
     struct mkto_slice cookies[MKTO_REQUEST_COOKIES_MAX];
     struct mkto_cookie_pick visitor; /* the best of them; mkto_request_settle finds it */
 };
+
+/* Nothing has come. Each page of a site costs this: of cookies and visitor it writes no more than
+ * says that there are none. */
+static inline void mkto_request_begin(struct mkto_request *request)
+{
+    memset(request, 0, offsetof(struct mkto_request, cookies));
+    request->visitor.found = false;
+    request->visitor.rank = 0;
+    request->visitor.best.id[0] = '\0';
+    request->visitor.best.token[0] = '\0';
+}
 
 /* The header's number, or MKTO_HEADER_COUNT for those that no rule looks at. Any case. */
 enum mkto_header mkto_header_find(struct mkto_slice name);

@@ -17,7 +17,6 @@ enum place { SUBSCRIPTION, EMAIL, ADDRESS, HOST, URI, HEADERS, COOKIES = HEADERS
 
 #define TEXTS_MAX (COOKIES + MKTO_REQUEST_COOKIES_MAX)
 
-_Static_assert(COOKIES == MKTO_VIEW_TEXTS, "the cookies come last");
 _Static_assert(MKTO_VIEW_HEAD + FIXED + TEXTS_MAX * (2 + MKTO_VIEW_TEXT_MAX) <= MKTO_FRAME_MAX,
                "a frame has room for the longest texts");
 _Static_assert(MKTO_PAGE_BODY_MAX <= MKTO_VIEW_TEXT_MAX, "what mkto_page_fit leaves is not cut");
@@ -25,40 +24,55 @@ _Static_assert(MKTO_VIEW_TEXT_MAX < UINT16_MAX, "a length and one");
 
 /* Writing. */
 
-static struct mkto_slice cut(struct mkto_slice text)
+static size_t bytes_of_texts(const struct mkto_view *view, const struct mkto_request *request)
 {
-    return (struct mkto_slice){text.data,
-                               text.len < MKTO_VIEW_TEXT_MAX ? text.len : MKTO_VIEW_TEXT_MAX};
-}
-
-size_t mkto_view_list(const struct mkto_view *view, const struct mkto_request *request,
-                      struct mkto_view_texts *texts)
-{
-    struct mkto_slice *of = texts->of;
-    size_t size = FIXED;
-    of[SUBSCRIPTION] = cut(view->subscription);
-    of[EMAIL] = cut(view->email);
-    of[ADDRESS] = cut(request->remote_addr);
-    of[HOST] = cut(request->host);
-    of[URI] = request->uri;
-    of[HEADERS] = request->header[headers[0]];
-    for (size_t i = 1; i < HEADER_COUNT; i++) {
-        of[HEADERS + i] = cut(request->header[headers[i]]);
+    size_t bytes = view->subscription.len + view->email.len + request->remote_addr.len +
+                   request->host.len + request->uri.len;
+    for (size_t i = 0; i < HEADER_COUNT; i++) {
+        bytes += request->header[headers[i]].len;
     }
     for (size_t i = 0; i < request->cookie_count; i++) {
-        of[COOKIES + i] = cut(request->cookies[i]);
+        bytes += request->cookies[i].len;
     }
-    if (!mkto_page_fit(&of[URI], &of[HEADERS])) {
-        return 0;
-    }
-    texts->count = COOKIES + request->cookie_count;
-    for (size_t i = 0; i < texts->count; i++) {
-        size += 2 + of[i].len;
-    }
-    return size;
+    return bytes;
 }
 
-static uint8_t *put_text(uint8_t *out, struct mkto_slice text)
+static void cut(struct mkto_slice *text)
+{
+    text->len = text->len < MKTO_VIEW_TEXT_MAX ? text->len : MKTO_VIEW_TEXT_MAX;
+}
+
+static bool cut_all(struct mkto_view *view, struct mkto_request *request)
+{
+    if (!mkto_page_fit(&request->uri, &request->header[MKTO_HEADER_REFERER])) {
+        return false;
+    }
+    cut(&view->subscription);
+    cut(&view->email);
+    cut(&request->remote_addr);
+    cut(&request->host);
+    for (size_t i = 0; i < HEADER_COUNT; i++) {
+        cut(&request->header[headers[i]]);
+    }
+    for (size_t i = 0; i < request->cookie_count; i++) {
+        cut(&request->cookies[i]);
+    }
+    return true;
+}
+
+size_t mkto_view_fit(struct mkto_view *view, struct mkto_request *request)
+{
+    size_t bytes = bytes_of_texts(view, request);
+    if (bytes > MKTO_PAGE_BODY_MAX) { /* else none of them can be too long; nearly never */
+        if (!cut_all(view, request)) {
+            return 0;
+        }
+        bytes = bytes_of_texts(view, request);
+    }
+    return FIXED + 2 * (COOKIES + request->cookie_count) + bytes;
+}
+
+static inline uint8_t *put_text(uint8_t *out, struct mkto_slice text)
 {
     if (text.data == NULL) {
         return mkto_bytes_put16(out, 0);
@@ -68,14 +82,22 @@ static uint8_t *put_text(uint8_t *out, struct mkto_slice text)
 }
 
 uint8_t *mkto_view_put(const struct mkto_view *view, const struct mkto_request *request,
-                       const struct mkto_view_texts *texts, uint8_t *out)
+                       uint8_t *out)
 {
     out = mkto_bytes_put64(out, (uint64_t)view->received_ms);
     out = mkto_bytes_put(out, view->id, sizeof(view->id));
     out = mkto_bytes_put8(out, request->https ? 1 : 0);
     out = mkto_bytes_put8(out, (uint8_t)request->cookie_count);
-    for (size_t i = 0; i < texts->count; i++) {
-        out = put_text(out, texts->of[i]);
+    out = put_text(out, view->subscription);
+    out = put_text(out, view->email);
+    out = put_text(out, request->remote_addr);
+    out = put_text(out, request->host);
+    out = put_text(out, request->uri);
+    for (size_t i = 0; i < HEADER_COUNT; i++) {
+        out = put_text(out, request->header[headers[i]]);
+    }
+    for (size_t i = 0; i < request->cookie_count; i++) {
+        out = put_text(out, request->cookies[i]);
     }
     return out;
 }
@@ -179,7 +201,7 @@ int mkto_views_next(const struct mkto_frame *frame, struct mkto_view_iter *iter,
     }
     struct reader reader = {frame->payload + iter->offset, frame->len - iter->offset};
     memset(view, 0, sizeof(*view));
-    memset(request, 0, sizeof(*request));
+    mkto_request_begin(request);
     view->deadline_ms = mkto_bytes_get64(frame->payload + 8);
     if (read_view(&reader, view, request, err) != 0) {
         return -1;

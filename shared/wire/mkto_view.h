@@ -19,7 +19,7 @@
 #define MKTO_VIEW_ID 16          /* bytes of an id; its hex digits are the request id */
 #define MKTO_VIEW_TEXT_MAX 16384 /* bytes of one text; longer ones are cut */
 #define MKTO_VIEW_HEAD (MKTO_FRAME_HEADER + 8 + 8) /* bytes of a frame in front of its views */
-#define MKTO_VIEWS_MAX 256                         /* views in one frame */
+#define MKTO_VIEWS_MAX 1024                        /* views in one frame */
 
 struct mkto_view {
     uint64_t deadline_ms; /* CLOCK_MONOTONIC; as an event's (mkto_event_frame) */
@@ -29,23 +29,15 @@ struct mkto_view {
     struct mkto_slice email;        /* what marketo_email says, as in an envelope */
 };
 
-/* The texts of one, in the order of the payload; they point where those of the request do. */
-#define MKTO_VIEW_TEXTS 12 /* beside the cookies */
-
-struct mkto_view_texts {
-    size_t count;
-    struct mkto_slice of[MKTO_VIEW_TEXTS + MKTO_REQUEST_COOKIES_MAX];
-};
-
 /*
- * Writing in two steps, so that room can be made between them. list: bytes of the view in a frame.
- * Path and referrer are cut as mkto_page_fit cuts them; 0: it cannot be made to fit. Of the request
- * only what stands in the payload goes along. put: where it ends.
+ * Writing in two steps, so that room can be made between them. fit: bytes of the view in a frame.
+ * Texts that are too long are cut where they are, path and referrer as mkto_page_fit cuts them; 0:
+ * it cannot be made to fit. put: where it ends, after a fit. Of the request only what stands in the
+ * payload goes along.
  */
-size_t mkto_view_list(const struct mkto_view *view, const struct mkto_request *request,
-                      struct mkto_view_texts *texts);
+size_t mkto_view_fit(struct mkto_view *view, struct mkto_request *request);
 uint8_t *mkto_view_put(const struct mkto_view *view, const struct mkto_request *request,
-                       const struct mkto_view_texts *texts, uint8_t *out);
+                       uint8_t *out);
 
 /* The front of a frame of len bytes: MKTO_VIEW_HEAD and the views. */
 void mkto_view_head(uint64_t seq, uint64_t deadline_ms, size_t len, uint8_t *out);

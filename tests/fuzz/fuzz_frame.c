@@ -149,22 +149,22 @@ static int check_counts(const struct mkto_frame *frame, struct mkto_error *err)
 
 /* One that is too long for an event is cut when it is written again. */
 static void check_view(const struct mkto_frame *frame, size_t from, size_t to,
-                       const struct mkto_view *view, struct mkto_request *request)
+                       struct mkto_view *view, struct mkto_request *request)
 {
     static char body[MKTO_PAGE_BODY_MAX];
-    struct mkto_view_texts texts;
-
     HOLDS(check_within(request->uri, frame->payload, frame->len));
     HOLDS(check_within(view->email, frame->payload, frame->len));
     HOLDS(request->cookie_count <= MKTO_REQUEST_COOKIES_MAX);
-    const size_t len = mkto_view_list(view, request, &texts);
+    const bool long_address =
+        request->uri.len + request->header[MKTO_HEADER_REFERER].len > MKTO_PAGE_BODY_MAX;
+    const size_t len = mkto_view_fit(view, request);
     if (len == to - from) {
         uint8_t *out = malloc(len);
-        HOLDS(out != NULL && mkto_view_put(view, request, &texts, out) == out + len);
+        HOLDS(out != NULL && mkto_view_put(view, request, out) == out + len);
         HOLDS(memcmp(out, frame->payload + from, len) == 0);
         free(out);
     } else {
-        HOLDS(request->uri.len + request->header[MKTO_HEADER_REFERER].len > MKTO_PAGE_BODY_MAX);
+        HOLDS(long_address);
     }
     request->munchkin_id = MKTO_SLICE_LIT("561-HYG-937");
     mkto_request_settle(request);

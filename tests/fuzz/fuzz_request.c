@@ -105,9 +105,9 @@ static void check_arrived(const struct mkto_request *sent, struct mkto_request *
 
 static void check_view(const struct mkto_request *request)
 {
-    const struct mkto_view view = {.deadline_ms = 2, .received_ms = 1};
-    struct mkto_view_texts texts;
-    const size_t size = mkto_view_list(&view, request, &texts);
+    struct mkto_view view = {.deadline_ms = 2, .received_ms = 1};
+    struct mkto_request cut = *request;
+    const size_t size = mkto_view_fit(&view, &cut);
     if (size == 0) {
         return; /* path and referrer are too long, however they are cut */
     }
@@ -115,7 +115,7 @@ static void check_view(const struct mkto_request *request)
     uint8_t *data = malloc(len);
     HOLDS(data != NULL);
     mkto_view_head(7, view.deadline_ms, len, data);
-    HOLDS(mkto_view_put(&view, request, &texts, data + MKTO_VIEW_HEAD) == data + len);
+    HOLDS(mkto_view_put(&view, &cut, data + MKTO_VIEW_HEAD) == data + len);
 
     struct mkto_error err = MKTO_ERROR_INIT;
     struct mkto_view_iter iter = {0};

@@ -173,8 +173,8 @@ static void *requests(void *arg)
         const struct mkto_event_frame event = {.deadline_ms = marketo_now() + TIMEOUT_MS};
         const struct mkto_envelope envelope = {.call = MKTO_CALL_TRACK,
                                                .body = mkto_slice_str(body)};
-        const struct mkto_view view = {.deadline_ms = event.deadline_ms};
-        const struct mkto_request request = {.host = MKTO_SLICE_LIT("h"), .uri = envelope.body};
+        struct mkto_view view = {.deadline_ms = event.deadline_ms};
+        struct mkto_request request = {.host = MKTO_SLICE_LIT("h"), .uri = envelope.body};
         marketo_link_view(link_of_all, &view, &request);
         marketo_link_call(link_of_all, &event, &envelope, pool, &verdict);
         marketo_link_count(link_of_all, MKTO_SKIP_BOT);

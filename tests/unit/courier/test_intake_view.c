@@ -57,9 +57,9 @@ static void shown_together(struct bench *bench, const struct mkto_view *view,
     struct mkto_view it = *view;
     const uint64_t seq = 1000 + bench->seq;
     for (size_t i = 0; i < count; i++) {
-        struct mkto_view_texts texts;
-        assert_true(mkto_view_list(&it, &requests[i], &texts) > 0);
-        at = mkto_view_put(&it, &requests[i], &texts, at);
+        struct mkto_request request = requests[i];
+        assert_true(mkto_view_fit(&it, &request) > 0);
+        at = mkto_view_put(&it, &request, at);
         it.id[2]++;
     }
     mkto_view_head(seq, view->deadline_ms, (size_t)(at - out), out);

@@ -55,8 +55,8 @@ static enum mkto_answer show(struct mkto_client *client, size_t path, uint64_t d
 {
     static char text[MKTO_VIEW_TEXT_MAX + 1];
     memset(text, 'a', sizeof(text));
-    const struct mkto_view view = {.deadline_ms = deadline};
-    const struct mkto_request request = {.uri = {text, path}};
+    struct mkto_view view = {.deadline_ms = deadline};
+    struct mkto_request request = {.uri = {text, path}};
     return mkto_client_view(client, &view, &request, T0);
 }
 
@@ -161,30 +161,61 @@ static void frames_that_views_share(void **state)
 
 static size_t bytes_of_view(size_t path)
 {
-    const struct mkto_view view = {.deadline_ms = 5000};
-    const struct mkto_request request = {.uri = {"", path}};
-    struct mkto_view_texts texts;
-    return mkto_view_list(&view, &request, &texts);
+    struct mkto_view view = {.deadline_ms = 5000};
+    struct mkto_request request = {.uri = {"", path}};
+    return mkto_view_fit(&view, &request);
 }
 
-/* Three of the longest, and a fourth that fits to the byte, or does not. */
+/* The longest, and a last one that fits to the byte, or does not. */
 static void a_frame_is_full(void **state)
 {
     (void)state;
     const size_t most = bytes_of_view(MKTO_VIEW_TEXT_MAX);
-    const size_t left = MKTO_QUEUE_SHARED - MKTO_VIEW_HEAD - 3 * most;
+    const size_t longest = (MKTO_QUEUE_SHARED - MKTO_VIEW_HEAD) / most;
+    const size_t left = MKTO_QUEUE_SHARED - MKTO_VIEW_HEAD - longest * most;
     for (size_t over = 0; over <= 1; over++) {
         struct mkto_client *client = create(0, 0);
         size_t paths[MKTO_VIEWS_MAX];
         size_t len;
         make_ready(client, T0);
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < longest; i++) {
             show(client, MKTO_VIEW_TEXT_MAX, 5000);
         }
         show(client, MKTO_VIEW_TEXT_MAX - (most - left) + over, 5000);
         const uint8_t *data = take(client, SIZE_MAX, &len);
-        assert_int_equal(take_views(&data, &len, 1, 5000, paths), over == 0 ? 4 : 3);
+        assert_int_equal(take_views(&data, &len, 1, 5000, paths),
+                         over == 0 ? longest + 1 : longest);
         assert_int_equal(len > 0, over == 1);
+        mkto_client_destroy(client);
+    }
+}
+
+/* So many bytes, or a frame that takes no more. */
+static void enough_has_gathered(void **state)
+{
+    (void)state;
+    const size_t most = bytes_of_view(MKTO_VIEW_TEXT_MAX);
+    const size_t longest = (MKTO_CLIENT_GATHER - MKTO_VIEW_HEAD) / most;
+    const size_t left = MKTO_CLIENT_GATHER - MKTO_VIEW_HEAD - longest * most;
+    for (size_t under = 0; under <= 1; under++) {
+        struct mkto_client *client = create(0, 0);
+        size_t len;
+        make_ready(client, T0);
+        assert_false(mkto_client_gathered(client));
+        for (size_t i = 0; i < longest; i++) {
+            show(client, MKTO_VIEW_TEXT_MAX, 5000);
+        }
+        assert_false(mkto_client_gathered(client));
+        show(client, MKTO_VIEW_TEXT_MAX - (most - left) - under, 5000);
+        assert_int_equal(mkto_client_gathered(client), under == 0);
+        show(client, 1, 5000);
+        assert_true(mkto_client_gathered(client));
+        take(client, SIZE_MAX, &len);
+        assert_false(mkto_client_gathered(client)); /* all of it is out */
+        show(client, 1, 5000);
+        assert_false(mkto_client_gathered(client));
+        show(client, 1, 5000 + MKTO_QUEUE_SHARE_TIME + 1); /* closes the other's frame */
+        assert_true(mkto_client_gathered(client));
         mkto_client_destroy(client);
     }
 }
@@ -507,6 +538,7 @@ int main(void)
         cmocka_unit_test(page_views),
         cmocka_unit_test(frames_that_views_share),
         cmocka_unit_test(a_frame_is_full),
+        cmocka_unit_test(enough_has_gathered),
         cmocka_unit_test(an_open_frame_expires),
         cmocka_unit_test(deadline_trips_nothing),
         cmocka_unit_test(silence_ends_a_connection),

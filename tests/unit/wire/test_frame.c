@@ -47,9 +47,8 @@ static uint8_t *sample(int kind, size_t *len)
     const struct mkto_ask ask = {MKTO_SLICE_LIT("status"), MKTO_SLICE_LIT("{}")};
     const struct mkto_tell tell = {true, MKTO_SLICE_LIT("{\"events\":0}")};
     const struct mkto_counts_frame counts = {{[MKTO_SKIP_BOT] = 7, [MKTO_SKIP_ORIGIN] = 1}};
-    const struct mkto_view view = {.received_ms = 1};
-    struct mkto_view_texts texts;
-    const struct mkto_request shown = {.uri = MKTO_SLICE_LIT("/a"), .host = MKTO_SLICE_LIT("h")};
+    struct mkto_view view = {.received_ms = 1};
+    struct mkto_request shown = {.uri = MKTO_SLICE_LIT("/a"), .host = MKTO_SLICE_LIT("h")};
     uint8_t *out = NULL;
     switch (kind) {
     case 0: WRITE(*len, mkto_hello_write(&hello, NULL), mkto_hello_write(&hello, out)); break;
@@ -72,11 +71,11 @@ static uint8_t *sample(int kind, size_t *len)
         WRITE(*len, mkto_counts_frame_write(&counts, NULL), mkto_counts_frame_write(&counts, out));
         break;
     case 9:
-        *len = MKTO_VIEW_HEAD + mkto_view_list(&view, &shown, &texts);
+        *len = MKTO_VIEW_HEAD + mkto_view_fit(&view, &shown);
         out = malloc(*len);
         assert_non_null(out);
         mkto_view_head(9, 5000, *len, out);
-        mkto_view_put(&view, &shown, &texts, out + MKTO_VIEW_HEAD);
+        mkto_view_put(&view, &shown, out + MKTO_VIEW_HEAD);
         break;
     default: WRITE(*len, mkto_tell_write(&tell, NULL), mkto_tell_write(&tell, out)); break;
     }

@@ -1,3 +1,5 @@
+#include <ctype.h>
+
 #include "wire_test.h"
 
 #include "mkto_request.h"
@@ -52,6 +54,45 @@ static void every_header_in_any_case(void **state)
         lower[len - 1] = (char)(lower[len - 1] + 1);
         assert_int_equal(mkto_header_find(mkto_slice_str(lower)), MKTO_HEADER_COUNT);
     }
+}
+
+/* Not even one that differs by the bit that tells a letter's case, as '-' and '\r' do. */
+static void every_byte_counts(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MKTO_HEADER_COUNT; i++) {
+        char name[32];
+        const size_t len = strlen(names[i]);
+        memcpy(name, names[i], len);
+        for (size_t k = 0; k < len; k++) {
+            for (int byte = 0; byte < 256; byte++) {
+                name[k] = (char)byte;
+                const bool known = tolower(byte) == tolower((unsigned char)names[i][k]);
+                assert_int_equal(mkto_header_find((struct mkto_slice){name, len}) == (unsigned)i,
+                                 known);
+            }
+            name[k] = names[i][k];
+        }
+    }
+}
+
+static void nothing_has_come(void **state)
+{
+    (void)state;
+    struct mkto_request request;
+    memset(&request, 0xff, sizeof(request));
+    mkto_request_begin(&request);
+    for (int i = 0; i < MKTO_HEADER_COUNT; i++) {
+        assert_null(request.header[i].data);
+    }
+    assert_null(request.host.data);
+    assert_false(request.https || request.opt_out || request.visitor.found);
+    assert_int_equal(request.cookie_count, 0);
+    assert_string_equal(request.visitor.best.id, "");
+    assert_string_equal(request.visitor.best.token, "");
+    add(&request, "Cookie", "_mkto_trk=id:561-HYG-937&token:_mch-example.com-1374552656411-90718");
+    mkto_request_settle(&request);
+    assert_string_equal(request.visitor.best.token, "_mch-example.com-1374552656411-90718");
 }
 
 static void scheme(void **state)
@@ -395,6 +436,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_header_in_any_case),
+        cmocka_unit_test(every_byte_counts),
+        cmocka_unit_test(nothing_has_come),
         cmocka_unit_test(no_header),
         cmocka_unit_test(scheme),
         cmocka_unit_test(first_of_two),

@@ -37,17 +37,15 @@ static const struct mkto_view whole_view = {
 #define SEQ UINT64_C(0x0102030405060708)
 
 /* A frame with it, in memory of just its size. */
-static uint8_t *written(const struct mkto_view *view, const struct mkto_request *request,
-                        size_t *len)
+static uint8_t *written(struct mkto_view view, struct mkto_request request, size_t *len)
 {
-    struct mkto_view_texts texts;
-    *len = mkto_view_list(view, request, &texts);
+    *len = mkto_view_fit(&view, &request);
     assert_true(*len > 0);
     *len += MKTO_VIEW_HEAD;
     uint8_t *out = malloc(*len);
     assert_non_null(out);
     mkto_view_head(SEQ, 2000, *len, out);
-    assert_ptr_equal(mkto_view_put(view, request, &texts, out + MKTO_VIEW_HEAD), out + *len);
+    assert_ptr_equal(mkto_view_put(&view, &request, out + MKTO_VIEW_HEAD), out + *len);
     return out;
 }
 
@@ -82,7 +80,7 @@ static void there_and_back(void **state)
     struct mkto_request request = whole_request(), back;
     struct mkto_view view;
     size_t len;
-    uint8_t *data = written(&whole_view, &request, &len);
+    uint8_t *data = written(whole_view, request, &len);
     assert_int_equal(reread(data, len, &view, &back, &err), 1);
     assert_int_equal(view.deadline_ms, 2000);
     assert_int_equal(view.received_ms, 1700000000123);
@@ -112,7 +110,7 @@ static void nothing_but_what_must_be(void **state)
     struct mkto_request back;
     struct mkto_view view;
     size_t len;
-    uint8_t *data = written(&empty, &request, &len);
+    uint8_t *data = written(empty, request, &len);
     assert_int_equal(len, MKTO_VIEW_HEAD + FIXED + 2 * TEXTS);
     assert_int_equal(reread(data, len, &view, &back, &err), 1);
     assert_false(back.https);
@@ -128,26 +126,25 @@ static void longest_texts(void **state)
     static char text[MKTO_VIEW_TEXT_MAX + 1];
     struct mkto_error err = MKTO_ERROR_INIT;
     struct mkto_request request = whole_request(), back;
-    struct mkto_view_texts texts;
-    struct mkto_view view;
+    struct mkto_view view = whole_view;
     size_t len;
     memset(text, 'a', sizeof(text));
     request.header[MKTO_HEADER_USER_AGENT] = (struct mkto_slice){text, MKTO_VIEW_TEXT_MAX};
     request.header[MKTO_HEADER_DNT] = (struct mkto_slice){text, MKTO_VIEW_TEXT_MAX + 1};
-    uint8_t *data = written(&whole_view, &request, &len);
+    uint8_t *data = written(whole_view, request, &len);
     assert_int_equal(reread(data, len, &view, &back, &err), 1);
     assert_int_equal(back.header[MKTO_HEADER_USER_AGENT].len, MKTO_VIEW_TEXT_MAX);
     assert_int_equal(back.header[MKTO_HEADER_DNT].len, MKTO_VIEW_TEXT_MAX);
     free(data);
     /* an address loses what its event would lose */
     request.uri = (struct mkto_slice){text, MKTO_PAGE_BODY_MAX};
-    data = written(&whole_view, &request, &len);
+    data = written(whole_view, request, &len);
     assert_int_equal(reread(data, len, &view, &back, &err), 1);
     assert_int_equal(back.uri.len, MKTO_PAGE_BODY_MAX);
     assert_int_equal(back.header[MKTO_HEADER_REFERER].len, 0);
     free(data);
     request.uri.len++;
-    assert_int_equal(mkto_view_list(&whole_view, &request, &texts), 0);
+    assert_int_equal(mkto_view_fit(&view, &request), 0);
 }
 
 static void refused(const uint8_t *payload, size_t len, const char *text)
@@ -172,7 +169,7 @@ static void malformed(void **state)
     (void)state;
     const struct mkto_request request = whole_request();
     size_t len;
-    uint8_t *data = written(&whole_view, &request, &len);
+    uint8_t *data = written(whole_view, request, &len);
     uint8_t *payload = data + MKTO_FRAME_HEADER;
     len -= MKTO_FRAME_HEADER;
     for (size_t cut = 0; cut < len; cut++) {
@@ -232,16 +229,13 @@ static void several_views(void **state)
     const struct mkto_request request = whole_request();
     const struct mkto_request other = {.uri = MKTO_SLICE_LIT("/other")};
     struct mkto_error err = MKTO_ERROR_INIT;
-    struct mkto_view_texts texts;
     struct mkto_view_iter iter = {0};
     struct mkto_request back;
     struct mkto_view view;
     uint8_t out[4096];
     uint8_t *at = out + MKTO_VIEW_HEAD;
-    mkto_view_list(&whole_view, &request, &texts);
-    at = mkto_view_put(&whole_view, &request, &texts, at);
-    mkto_view_list(&whole_view, &other, &texts);
-    at = mkto_view_put(&whole_view, &other, &texts, at);
+    at = mkto_view_put(&whole_view, &request, at);
+    at = mkto_view_put(&whole_view, &other, at);
     const struct mkto_frame frame = {MKTO_FRAME_VIEW, out + MKTO_FRAME_HEADER,
                                      (size_t)(at - out - MKTO_FRAME_HEADER)};
     mkto_view_head(SEQ, 2000, (size_t)(at - out), out);
@@ -275,7 +269,7 @@ static void as_many_as_may_be(void **state)
         assert_int_equal(mkto_views_next(&frame, &iter, &view, &back, &err), 1);
     }
     assert_int_equal(mkto_views_next(&frame, &iter, &view, &back, &err), -1);
-    assert_string_equal(err.text, "VIEW frame with more than 256");
+    assert_string_equal(err.text, "VIEW frame with more than 1024");
     free(payload);
 }
 
