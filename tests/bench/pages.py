@@ -13,7 +13,7 @@ import delivery
 from rates import Server
 from usage import children, cpu_us
 
-GROUPS = 8
+GROUPS = 16
 CONNECTIONS = 32  # of each
 SECONDS = 1  # of half a pair
 PAIRS = 3  # of a group
