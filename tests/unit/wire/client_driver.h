@@ -5,6 +5,7 @@
 #include "wire_test.h"
 
 #include "mkto_client.h"
+#include "mkto_queue.h"
 
 /* Answers that the callback got, newest last. */
 struct got {
@@ -71,7 +72,7 @@ static inline struct mkto_client *create(size_t max_bytes, size_t max_waiting)
 /* Takes up to max bytes of output; returns them in a static buffer. */
 static inline const uint8_t *take(struct mkto_client *client, size_t max, size_t *len)
 {
-    static uint8_t data[4 * 65536];
+    static uint8_t data[4 * MKTO_QUEUE_SHARED];
     struct iovec iov[4];
     *len = 0;
     for (;;) {
@@ -79,6 +80,7 @@ static inline const uint8_t *take(struct mkto_client *client, size_t max, size_t
         size_t bytes = 0;
         for (int i = 0; i < count && *len < max; i++) {
             const size_t part = iov[i].iov_len < max - *len ? iov[i].iov_len : max - *len;
+            assert_true(part <= sizeof(data) - *len);
             memcpy(data + *len, iov[i].iov_base, part);
             *len += part;
             bytes += part;
