@@ -8,8 +8,6 @@
 #include "mkto_queue.h"
 
 #define NEVER UINT64_MAX
-#define CACHE_LINE 64  /* bytes; of most machines */
-#define VIEW_USUAL 320 /* bytes of a page view in a frame, often */
 
 _Static_assert(MKTO_CLIENT_GATHER < MKTO_QUEUE_SHARED, "a frame has room for what gathers");
 
@@ -224,15 +222,6 @@ static struct mkto_queue_node *room_for_view(struct mkto_client *client, uint64_
     return node;
 }
 
-/* Where the next view goes: a site's worker does much else until then, and would wait for memory. A
- * prefetch beyond the frame's room does nothing. */
-static void fetch_ahead(const uint8_t *out)
-{
-    for (size_t i = CACHE_LINE; i <= VIEW_USUAL; i += CACHE_LINE) {
-        __builtin_prefetch(out + i, 1);
-    }
-}
-
 static enum mkto_answer submit_view(struct mkto_client *client, struct mkto_view *view,
                                     struct mkto_request *request, uint64_t now)
 {
@@ -247,7 +236,7 @@ static enum mkto_answer submit_view(struct mkto_client *client, struct mkto_view
     if (node == NULL) {
         return MKTO_ANSWER_BUSY;
     }
-    fetch_ahead(mkto_view_put(view, request, node->frame + node->len - len));
+    mkto_view_put(view, request, node->frame + node->len - len);
     mkto_view_head(node->seq, node->deadline, node->len, node->frame);
     return MKTO_ANSWER_STORED;
 }
