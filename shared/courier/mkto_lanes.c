@@ -9,7 +9,6 @@
 #define SLOT_EMPTY UINT32_MAX
 #define NUMBER_BITS 21 /* of a slot: the lane; what is left of it is for the hash */
 #define NUMBER_MASK ((1u << NUMBER_BITS) - 1)
-#define LANE_CLOSED MKTO_LANE_KINDS /* the kind of a lane that is free */
 #define HEAP_MIN 1024u
 
 /* Two chunks more: lanes without events, and the rest of a chunk. */
@@ -215,7 +214,8 @@ static uint32_t table_slot(const struct mkto_lanes *lanes, uint64_t hash)
     return slot;
 }
 
-/* In the lanes' own order, which memory is fast in. */
+/* In the lanes' own order, which memory is fast in. None of them is closed: it grows when as many
+ * are open as ever were. */
 static bool table_grow(struct mkto_lanes *lanes)
 {
     uint32_t size = lanes->table_size * 2;
@@ -229,10 +229,8 @@ static bool table_grow(struct mkto_lanes *lanes)
     lanes->table = table;
     lanes->table_size = size;
     for (uint32_t i = 0; i < lanes->lanes.used; i++) {
-        const struct mkto_lane *lane = mkto_lanes_at(lanes, i);
-        if (lane->kind != LANE_CLOSED) {
-            table[table_slot(lanes, lane->hash)] = slot_value(lane->hash, i);
-        }
+        const uint64_t hash = mkto_lanes_at(lanes, i)->hash;
+        table[table_slot(lanes, hash)] = slot_value(hash, i);
     }
     return true;
 }
@@ -309,10 +307,7 @@ static void shrink(struct mkto_lanes *lanes)
 
 void mkto_lanes_close(struct mkto_lanes *lanes, uint32_t lane)
 {
-    struct mkto_lane *at = mkto_lanes_at(lanes, lane);
-
-    table_remove(lanes, at->hash);
-    at->kind = LANE_CLOSED;
+    table_remove(lanes, mkto_lanes_at(lanes, lane)->hash);
     slab_give(&lanes->lanes, lane);
     shrink(lanes);
 }

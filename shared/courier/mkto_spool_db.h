@@ -83,8 +83,8 @@ struct mkto_spool_seen_row {
 
 /* When leads were last told something, as wall clock ms; 0: never. */
 struct mkto_spool_sent {
-    int64_t
-        *marks; /* in this process: the latest of the leads that share a mark; NULL: no memory */
+    /* In this process: the latest of the leads that share a mark. NULL: no memory. */
+    int64_t *marks;
     int64_t before; /* the latest of all when the spool was opened */
     int64_t newest; /* and now */
     int64_t saved;  /* what the file says of it */
@@ -167,7 +167,7 @@ int mkto_spool_file_name(const char *path, const char *file, char *out, size_t s
 int mkto_spool_schema_open(struct mkto_spool *spool, struct mkto_error *err);
 int mkto_spool_schema_create(struct mkto_spool *spool, struct mkto_error *err);
 
-/* mkto_spool_sent.c; saved by each commit that has a later one. */
+/* mkto_spool_sent.c; saved by each commit that knows another. */
 void mkto_spool_sent_open(struct mkto_spool *spool, int64_t now_ms);
 void mkto_spool_sent_close(struct mkto_spool *spool);
 int mkto_spool_sent_save(struct mkto_spool *spool, struct mkto_error *err);

@@ -27,10 +27,11 @@ void mkto_spool_sent_open(struct mkto_spool *spool, int64_t now_ms)
     if (text == NULL || sscanf(text, "%" SCNd64, &sent->saved) != 1) {
         sent->saved = 0;
         sent->newest = mkto_spool_number(spool, MKTO_STMT_SENT_ANY, 1) == 0 ? 0 : now_ms;
+        sent->before = sent->newest;
     } else {
         sent->newest = sent->saved < now_ms ? sent->saved : now_ms; /* a clock that was set back */
+        sent->before = sent->saved; /* or is not right yet: it costs questions */
     }
-    sent->before = sent->newest;
 }
 
 void mkto_spool_sent_close(struct mkto_spool *spool)
@@ -86,15 +87,16 @@ bool mkto_spool_sent_get(struct mkto_spool *spool, uint64_t lead, uint64_t *dige
     return found;
 }
 
-/* Of rows that were there at open only the newest one's time is known. */
+/* Of rows that were there at open only the newest one's time is known. When all are of another
+ * time, no mark is looked at either. */
 static bool may_be_since(const struct mkto_spool *spool, uint64_t lead, int64_t since_ms)
 {
     const struct mkto_spool_sent *sent = &spool->sent;
 
-    if (sent->newest < since_ms) {
-        return false; /* of nobody: no look at the marks either */
+    if (sent->before >= since_ms) {
+        return true;
     }
-    return sent->before >= since_ms || sent->marks == NULL || *mark_of(spool, lead) >= since_ms;
+    return sent->newest >= since_ms && (sent->marks == NULL || *mark_of(spool, lead) >= since_ms);
 }
 
 bool mkto_spool_sent_since(struct mkto_spool *spool, uint64_t lead, int64_t since_ms,

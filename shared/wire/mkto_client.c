@@ -10,6 +10,7 @@
 #define NEVER UINT64_MAX
 
 _Static_assert(MKTO_CLIENT_GATHER < MKTO_QUEUE_SHARED, "a frame has room for what gathers");
+_Static_assert(MKTO_QUEUE_SHARED <= MKTO_FRAME_HEADER + MKTO_FRAME_MAX, "the courier takes it");
 
 struct mkto_client {
     struct mkto_client_conf conf;

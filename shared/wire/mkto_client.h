@@ -100,9 +100,9 @@ enum mkto_answer mkto_client_view(struct mkto_client *client, struct mkto_view *
                                   struct mkto_request *request, uint64_t now);
 
 /*
- * Whether page views enough wait for the next output that they should go at once: a frame is
- * closed, or has MKTO_CLIENT_GATHER bytes. Fewer may lie a moment for others to go with them: each
- * write wakes the courier, costs it a commit, and brings back a verdict.
+ * Whether what waits for the next output should go at once: anything but page views that still
+ * gather, or MKTO_CLIENT_GATHER bytes of these. Fewer may lie a moment for others to go with them:
+ * each write wakes the courier, costs it a commit, and brings back a verdict.
  */
 #define MKTO_CLIENT_GATHER (160u << 10) /* a unix socket holds about 200 KiB */
 bool mkto_client_gathered(const struct mkto_client *client);

@@ -31,8 +31,8 @@
 #include "mkto_error.h"
 #include "mkto_skip.h"
 
-#define MKTO_WIRE_VERSION 2
-#define MKTO_FRAME_HEADER 8                                            /* bytes */
+#define MKTO_WIRE_VERSION 3 /* a limit that grows makes another one, too */
+#define MKTO_FRAME_HEADER 8 /* bytes */
 #define MKTO_FRAME_MAX (MKTO_BODY_MAX + MKTO_ENVELOPE_OVERHEAD + 4096) /* bytes of payload */
 #define MKTO_FRAME_TEXT_MAX 65535                                      /* bytes of one text */
 #define MKTO_VERDICTS_MAX 1024                                         /* verdicts in one frame */

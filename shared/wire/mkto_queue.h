@@ -18,7 +18,7 @@
 #define MKTO_QUEUE_SPARE_MAX 256 /* nodes of the usual size that are kept: 512 KiB */
 #define MKTO_QUEUE_SHARED                                                                          \
     262144 /* bytes: room of a frame that calls share; unused, it is no memory but addresses */
-#define MKTO_QUEUE_SHARED_SPARE 4 /* nodes of such frames that are kept: 1 MiB, mostly unused */
+#define MKTO_QUEUE_SHARED_SPARE 4 /* nodes of such frames that are kept: up to 1 MiB */
 #define MKTO_QUEUE_SHARE_TIME                                                                      \
     1000 /* ms: how much earlier than its own a shared deadline may be                             \
           */

@@ -3,7 +3,7 @@
 #define LENGTH_MAX 16 /* of the names below: two words */
 
 struct row {
-    char name[LENGTH_MAX]; /* of a length that `first` knows; without NUL */
+    char name[LENGTH_MAX + 1]; /* `first` knows its length */
     uint8_t header;
 };
 

@@ -3,16 +3,18 @@
  * (mkto_origin), what is private (mkto_privacy), what is a page view (mkto_page), which cookie goes
  * back (mkto_cookie_set), what crosses the socket (mkto_envelope).
  *
- * A server calls mkto_request_begin, sets the members above `header`, calls mkto_request_header
- * once for each header that came, then mkto_request_settle; the last is the courier's for a page
- * view that the server only passes on (mkto_view). Slices point into the server's own memory and
- * must outlive the request.
+ * A server begins with mkto_request_begin or zeroes, sets the members above `header`, calls
+ * mkto_request_header once for each header that came, then mkto_request_settle; the last is the
+ * courier's for a page view that the server only passes on (mkto_view). Slices point into the
+ * server's own memory and must outlive the request.
  */
 #ifndef MKTO_REQUEST_H
 #define MKTO_REQUEST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "mkto_cookie.h"
 #include "mkto_envelope.h"

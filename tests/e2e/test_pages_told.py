@@ -142,7 +142,7 @@ def test_a_call_that_has_timed_out_costs_no_page_view(server, fake):
 def test_a_courier_of_another_version(server, fake):
     """In the middle of an upgrade: what was shown meanwhile is told to the courier that comes after it."""
     server.announce("MKTO0130 no courier: the courier refused: wire version", "MKTO0106 no answer from the courier: the courier refused: wire version")
-    fake.greeting = Refuse("version", "wire version 2, this courier speaks 1")
+    fake.greeting = Refuse("version", "wire version 3, this courier speaks 2")
     server.start()
     for n in range(5):
         assert server.get("/page.html?%d" % n, PERSON).status == 200

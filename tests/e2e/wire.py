@@ -13,7 +13,7 @@ import socket
 import struct
 import time
 
-VERSION = 2
+VERSION = 3
 EVENTS, PRESENCE, TOOL = 1, 2, 3
 HELLO, WELCOME_FRAME, REFUSED, EVENT, VERDICTS, LOG, ASK, TELL, COUNTS, VIEW = range(1, 11)
 ANSWERS = ("stored", "filtered", "bad_request", "unauthorized", "forbidden", "not_found", "bad_method", "too_large",

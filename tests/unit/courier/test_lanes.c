@@ -203,28 +203,6 @@ static void test_hashes_alike(void **state)
     assert_int_equal(mkto_lanes_count(lanes), COUNT);
 }
 
-static void test_growth_leaves_closed_ones_out(void **state)
-{
-    enum { COUNT = 4000 };
-    struct mkto_lanes *lanes = mkto_lanes_create(COUNT, pool);
-    (void)state;
-    uint32_t closed = mkto_lanes_open(lanes, 1, 0, MKTO_LANE_LEAD);
-    for (uint64_t i = 2; i < 3000; i++) {
-        mkto_lanes_open(lanes, i, 0, MKTO_LANE_LEAD);
-    }
-    mkto_lanes_close(lanes, closed);
-    mkto_lanes_close(lanes, mkto_lanes_find(lanes, 2));
-    for (uint64_t i = 3000; i < COUNT; i++) {
-        mkto_lanes_open(lanes, i << 40, 0, MKTO_LANE_LEAD);
-    }
-    assert_int_equal(mkto_lanes_find(lanes, 1), MKTO_LANE_NONE);
-    assert_int_equal(mkto_lanes_find(lanes, 2), MKTO_LANE_NONE);
-    for (uint64_t i = 3; i < COUNT; i++) {
-        uint64_t hash = i < 3000 ? i : i << 40;
-        assert_int_equal(mkto_lanes_at(lanes, mkto_lanes_find(lanes, hash))->hash, hash);
-    }
-}
-
 static void test_oldest(void **state)
 {
     struct mkto_lanes *lanes = mkto_lanes_create(10, pool);
@@ -377,7 +355,6 @@ int main(void)
         TEST(test_table_at_random),
         TEST(test_memory_of_a_million),
         TEST(test_hashes_alike),
-        TEST(test_growth_leaves_closed_ones_out),
         TEST(test_oldest),
         TEST(test_keys),
         TEST(test_outcome_text_is_cut),

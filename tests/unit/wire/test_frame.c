@@ -134,7 +134,7 @@ static void exact_bytes(void **state)
     (void)state;
     static const uint8_t want[] = {
         46,   0,    0,    0,    1,    0,    0,    0,    /* payload length, HELLO, reserved */
-        2,    0,    2,                                  /* version, role */
+        3,    0,    2,                                  /* version, role */
         0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, /* build */
         0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe, /* digest */
         25,   0,                                        /* length of the path */
