@@ -76,7 +76,7 @@ static void other_version(void **state)
     connect_only(client, T0);
     assert_int_equal(welcome_as(client, MKTO_WIRE_VERSION + 1, T0), -1);
     assert_string_equal(mkto_client_reason(client),
-                        "the courier speaks wire version 3, this server 2");
+                        "the courier speaks wire version 4, this server 3");
     mkto_client_closed(client, 0, T0);
     assert_int_equal(mkto_client_deadline(client), T0 + MKTO_CLIENT_BACKOFF_MAX);
     mkto_client_destroy(client);
