@@ -166,22 +166,29 @@ static size_t bytes_of_view(size_t path)
     return mkto_view_fit(&view, &request);
 }
 
-/* The longest, and a last one that fits to the byte, or does not. */
+/* A client whose one frame has as many of the longest as that many bytes take; and the path of one
+ * more that makes it just so long. */
+static struct mkto_client *nearly_full(size_t bytes, size_t *longest, size_t *last)
+{
+    struct mkto_client *client = create(0, 0);
+    const size_t most = bytes_of_view(MKTO_VIEW_TEXT_MAX);
+    *longest = (bytes - MKTO_VIEW_HEAD) / most;
+    *last = MKTO_VIEW_TEXT_MAX - most + (bytes - MKTO_VIEW_HEAD) % most;
+    make_ready(client, T0);
+    for (size_t i = 0; i < *longest; i++) {
+        show(client, MKTO_VIEW_TEXT_MAX, 5000);
+    }
+    return client;
+}
+
 static void a_frame_is_full(void **state)
 {
     (void)state;
-    const size_t most = bytes_of_view(MKTO_VIEW_TEXT_MAX);
-    const size_t longest = (MKTO_QUEUE_SHARED - MKTO_VIEW_HEAD) / most;
-    const size_t left = MKTO_QUEUE_SHARED - MKTO_VIEW_HEAD - longest * most;
     for (size_t over = 0; over <= 1; over++) {
-        struct mkto_client *client = create(0, 0);
         size_t paths[MKTO_VIEWS_MAX];
-        size_t len;
-        make_ready(client, T0);
-        for (size_t i = 0; i < longest; i++) {
-            show(client, MKTO_VIEW_TEXT_MAX, 5000);
-        }
-        show(client, MKTO_VIEW_TEXT_MAX - (most - left) + over, 5000);
+        size_t len, longest, last;
+        struct mkto_client *client = nearly_full(MKTO_QUEUE_SHARED, &longest, &last);
+        show(client, last + over, 5000);
         const uint8_t *data = take(client, SIZE_MAX, &len);
         assert_int_equal(take_views(&data, &len, 1, 5000, paths),
                          over == 0 ? longest + 1 : longest);
@@ -194,19 +201,11 @@ static void a_frame_is_full(void **state)
 static void enough_has_gathered(void **state)
 {
     (void)state;
-    const size_t most = bytes_of_view(MKTO_VIEW_TEXT_MAX);
-    const size_t longest = (MKTO_CLIENT_GATHER - MKTO_VIEW_HEAD) / most;
-    const size_t left = MKTO_CLIENT_GATHER - MKTO_VIEW_HEAD - longest * most;
     for (size_t under = 0; under <= 1; under++) {
-        struct mkto_client *client = create(0, 0);
-        size_t len;
-        make_ready(client, T0);
+        size_t len, longest, last;
+        struct mkto_client *client = nearly_full(MKTO_CLIENT_GATHER, &longest, &last);
         assert_false(mkto_client_gathered(client));
-        for (size_t i = 0; i < longest; i++) {
-            show(client, MKTO_VIEW_TEXT_MAX, 5000);
-        }
-        assert_false(mkto_client_gathered(client));
-        show(client, MKTO_VIEW_TEXT_MAX - (most - left) - under, 5000);
+        show(client, last - under, 5000);
         assert_int_equal(mkto_client_gathered(client), under == 0);
         show(client, 1, 5000);
         assert_true(mkto_client_gathered(client));
