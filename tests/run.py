@@ -33,6 +33,7 @@ import xml.etree.ElementTree as ET
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--color=no"]
 TSAN_ROUNDS = 5  # threads meet in another order each time
+SAID_MAX = 600  # of what a failed case said, in the lines at the end
 WORKERS = ["-n", "4", "--dist", "loadfile"]  # most tests wait for something: more of them than cores
 
 
@@ -89,10 +90,12 @@ class Layer:
         for case in ET.parse(path).iter("testcase"):
             cases += 1
             name = "%s %s" % (case.get("classname", ""), case.get("name"))
-            skipped = case.find("skipped")
-            if case.find("failure") is not None or case.find("error") is not None:
+            skipped, broken = case.find("skipped"), case.find("failure")
+            broken = case.find("error") if broken is None else broken
+            if broken is not None:
                 self.failed += 1
-                self.failures.append(name.strip())
+                said = " ".join((broken.get("message") or broken.text or "").split())
+                self.failures.append("%s: %s" % (name.strip(), said[:SAID_MAX]))
             elif skipped is not None:
                 self.skipped += 1
                 self.reasons.append("%s: %s" % (name.strip(), self._why(skipped, case.get("name"))))
