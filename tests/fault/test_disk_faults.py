@@ -21,7 +21,7 @@ MEMORY_ACK = 1
 OPERATIONS_MAX = 200
 PARTS = 3  # couriers that share the work: after a failure dispatch waits for a second
 # "not durable" is said of a spool in memory; the others are what there is to say about a disk that fails.
-ANNOUNCED = {"MKTO0201", "MKTO0202", "MKTO0203", "MKTO0204", "MKTO0215", "MKTO0303", "MKTO0309"}
+ANNOUNCED = {"MKTO0201", "MKTO0202", "MKTO0203", "MKTO0204", "MKTO0215", "MKTO0216", "MKTO0303", "MKTO0309"}
 SEED = random.SystemRandom().randrange(1 << 32)
 
 
