@@ -1,5 +1,8 @@
 /* mkto_spool_sent: who was told something a short while ago, mostly without a look into the file.
  */
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "spool_bench.h"
 
 static void put(struct bench *bench, uint64_t lead, int64_t at)
@@ -126,6 +129,29 @@ static void what_was_rolled_back(void **state)
     assert_int_equal(since(bench, 7, NOW), 0);
 }
 
+/* The newest time is of a commit that failed, and of the next one that did not. */
+static void a_commit_that_failed(void **state)
+{
+    struct bench *bench = *state;
+    struct rlimit old;
+    open_spool(bench, NOW);
+    put(bench, 7, NOW);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    const struct rlimit none = {0, old.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    begin(bench);
+    assert_int_equal(mkto_spool_sent_put(bench->spool, 7, 1, NOW + MINUTE, &bench->err), 0);
+    setrlimit(RLIMIT_FSIZE, &none);
+    const int failed = mkto_spool_commit(bench->spool, &bench->err);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_int_equal(failed, -1);
+    assert_int_equal(since(bench, 7, NOW), NOW);
+    put(bench, 8, NOW + MINUTE);
+    reopen(bench, NULL, NOW + 2 * MINUTE);
+    assert_int_equal(since(bench, 8, NOW + MINUTE), NOW + MINUTE);
+    assert_int_equal(since(bench, 7, NOW + MINUTE), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +162,7 @@ int main(void)
         SPOOL_TEST(without_the_newest_time),
         SPOOL_TEST(a_newest_time_to_come),
         SPOOL_TEST(what_was_rolled_back),
+        SPOOL_TEST(a_commit_that_failed),
     };
     apr_initialize();
     return cmocka_run_group_tests(tests, NULL, NULL);
