@@ -211,7 +211,7 @@ def test_nothing_may_be_kept(stand, chromium):
     context = chromium.context()
     try:
         context.page(url)
-        identify, track = stand.heard(2)
+        identify, track = stand.heard(2)[:2]  # it may not read the answer, and sends them again
         assert identify["userId"] == track["userId"] == "u1" and identify["anonymousId"] == track["anonymousId"]
     finally:
         context.close()
