@@ -22,6 +22,7 @@ static bool store_kept(struct mkto_intake *intake, struct mkto_error *err)
                               &intake->turn.last_id, err) != 0) {
             return false;
         }
+        intake->turn.stored++;
     }
     return true;
 }

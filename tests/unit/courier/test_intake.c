@@ -351,6 +351,60 @@ static void memory_is_answered_first_and_never_lost(void **state)
     assert_true(mkto_slice_is(stored_at(bench, 1).request_id, "r1"));
 }
 
+/* A batch from memory has what waits for the disk in the same turn: it waits with it. */
+static void memory_answers_for_no_other(void **state)
+{
+    struct bench *bench = *state;
+    struct mkto_frame frame;
+    struct mkto_verdict_iter iter = {0, 0};
+    struct mkto_verdict_frame verdict;
+    start_client(bench);
+    const char *one = "{\"event\":\"E\",\"userId\":\"u\",\"messageId\":\"m1\"}";
+    const char *many = "{\"batch\":[{\"type\":\"track\",\"event\":\"E\",\"userId\":\"u\","
+                       "\"messageId\":\"m1\"}]}";
+    shoot(bench, &(struct shot){.body = one});
+    shoot(bench, &(struct shot){.call = MKTO_CALL_BATCH, .body = many, .ack = MKTO_ACK_MEMORY});
+    shoot(bench, &(struct shot){.body = one, .ack = MKTO_ACK_MEMORY});
+    signal(SIGXFSZ, SIG_IGN);
+    const struct rlimit old = limit_files(1000);
+    turn(bench);
+    setrlimit(RLIMIT_FSIZE, &old);
+    receive(bench, bench->client);
+    assert_true(next_frame(bench, &frame));
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(mkto_verdicts_next(&frame, &iter, &verdict, NULL), 1);
+        assert_int_equal(verdict.answer, MKTO_ANSWER_FULL);
+    }
+    assert_int_equal(mkto_intake_retained(bench->intake), 0);
+    assert_int_equal(mkto_spool_waiting(bench->spool), 0);
+}
+
+/* Nothing new comes, and the list is tried all the same. */
+static void memory_is_stored_in_its_order_and_counted(void **state)
+{
+    struct bench *bench = *state;
+    static const char *const ids[] = {"r1", "r2", "r3"};
+    start_client(bench);
+    for (size_t i = 0; i < 3; i++) {
+        shoot(bench, &(struct shot){.body = "{\"event\":\"E\",\"userId\":\"u\"}",
+                                    .request_id = ids[i],
+                                    .ack = MKTO_ACK_MEMORY});
+    }
+    signal(SIGXFSZ, SIG_IGN);
+    const struct rlimit old = limit_files(1000);
+    turn(bench);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_int_equal(mkto_intake_retained(bench->intake), 3);
+    assert_int_equal(counted(bench, NULL, "accepted"), 0);
+    test_mono += MKTO_INTAKE_RETAINED_MS;
+    turn(bench);
+    assert_int_equal(mkto_intake_retained(bench->intake), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_true(mkto_slice_is(stored_at(bench, i + 1).request_id, ids[i]));
+    }
+    assert_int_equal(counted(bench, NULL, "accepted"), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +423,8 @@ int main(void)
         INTAKE_TEST(nothing_of_a_failed_turn_is_acknowledged),
         cmocka_unit_test_setup_teardown(a_full_spool_answers_503, setup_small, teardown),
         INTAKE_TEST(memory_is_answered_first_and_never_lost),
+        INTAKE_TEST(memory_answers_for_no_other),
+        INTAKE_TEST(memory_is_stored_in_its_order_and_counted),
     };
     apr_initialize();
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
