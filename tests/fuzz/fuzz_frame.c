@@ -32,6 +32,7 @@ static void same_text(struct mkto_slice a, struct mkto_slice b)
 static void same_envelope(const struct mkto_envelope *a, const struct mkto_envelope *b)
 {
     HOLDS(a->call == b->call && a->flags == b->flags && a->received_ms == b->received_ms);
+    HOLDS(a->text_max == b->text_max);
     same_text(a->subscription, b->subscription);
     same_text(a->remote_addr, b->remote_addr);
     same_text(a->host, b->host);

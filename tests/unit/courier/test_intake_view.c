@@ -1,4 +1,7 @@
 /* Page views that a web server passes on: who has seen them, and the event that they become. */
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "intake_bench.h"
 
 #include "mkto_page.h"
@@ -217,6 +220,31 @@ static void a_full_spool(void **state)
     assert_int_equal(counted(bench, "filtered_by", "not_stored"), 3);
 }
 
+/* Memory holds the first ones until the disk works again; those that come meanwhile are lost. */
+static void a_disk_that_fails(void **state)
+{
+    struct bench *bench = *state;
+    const struct mkto_request request = person();
+    struct rlimit old;
+    start_client(bench);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    const struct rlimit small = {1000, old.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    struct mkto_view view = view_of(bench);
+    shown(bench, &view, &request, MKTO_ANSWER_STORED);
+    assert_int_equal(mkto_intake_retained(bench->intake), 1);
+    view = view_of(bench);
+    shown(bench, &view, &request, MKTO_ANSWER_FULL);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_int_equal(counted(bench, "filtered_by", "not_stored"), 1);
+    test_mono += MKTO_INTAKE_RETAINED_MS;
+    turn(bench);
+    assert_int_equal(mkto_intake_retained(bench->intake), 0);
+    assert_int_equal(mkto_spool_waiting(bench->spool), 1);
+    assert_int_equal(counted(bench, NULL, "accepted"), 1);
+}
+
 static void a_malformed_one_ends_the_connection(void **state)
 {
     struct bench *bench = *state;
@@ -238,6 +266,7 @@ int main(void)
         WITH_RULES(too_late_and_unknown),
         WITH_RULES(a_malformed_one_ends_the_connection),
         WITH_RULES(views_of_one_frame),
+        WITH_RULES(a_disk_that_fails),
         cmocka_unit_test_setup_teardown(a_full_spool, setup_full, teardown),
     };
     apr_initialize();

@@ -225,6 +225,7 @@ static void test_keys(void **state)
     (void)state;
     assert_true(mkto_lane_of_email("", "Ada@Example.com") ==
                 mkto_lane_of_email("", "ada@example.com"));
+    assert_true(mkto_lane_of_email("", "AZ@X.DE") == mkto_lane_of_email("", "az@x.de"));
     assert_true(mkto_lane_of_email("b", "a@x.de") != mkto_lane_of_email("", "a@x.de"));
     assert_true(mkto_lane_of_visits("", MKTO_SLICE_LIT("t")) !=
                 mkto_lane_of_links("", MKTO_SLICE_LIT("t")));

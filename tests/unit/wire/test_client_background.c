@@ -120,6 +120,8 @@ static void page_views(void **state)
     assert_int_equal(got_count, 0);
     mkto_client_tick(client, 2000);
     assert_int_equal(mkto_client_background(client), 0);
+    assert_int_equal(mkto_client_waiting(client), 0); /* all calls of a frame end with it */
+    assert_int_equal(show(client, 9, 9000), MKTO_ANSWER_STORED); /* and gives its room back */
     take_counts(client, &sum, &events);
     mkto_client_tick(client, 2000 + MKTO_CLIENT_COUNTS_EVERY);
     take_counts(client, &sum, &events);

@@ -131,10 +131,18 @@ static void longest_texts(void **state)
     memset(text, 'a', sizeof(text));
     request.header[MKTO_HEADER_USER_AGENT] = (struct mkto_slice){text, MKTO_VIEW_TEXT_MAX};
     request.header[MKTO_HEADER_DNT] = (struct mkto_slice){text, MKTO_VIEW_TEXT_MAX + 1};
+    request.host = (struct mkto_slice){text, MKTO_VIEW_TEXT_MAX + 1};
+    request.remote_addr = (struct mkto_slice){text, MKTO_VIEW_TEXT_MAX + 1};
+    request.cookies[0] = (struct mkto_slice){text, MKTO_VIEW_TEXT_MAX};
+    request.cookies[1] = (struct mkto_slice){text, MKTO_VIEW_TEXT_MAX + 1};
     uint8_t *data = written(whole_view, request, &len);
     assert_int_equal(reread(data, len, &view, &back, &err), 1);
     assert_int_equal(back.header[MKTO_HEADER_USER_AGENT].len, MKTO_VIEW_TEXT_MAX);
     assert_int_equal(back.header[MKTO_HEADER_DNT].len, MKTO_VIEW_TEXT_MAX);
+    assert_int_equal(back.host.len, MKTO_VIEW_TEXT_MAX);
+    assert_int_equal(back.remote_addr.len, MKTO_VIEW_TEXT_MAX);
+    assert_int_equal(back.cookies[0].len, MKTO_VIEW_TEXT_MAX);
+    assert_int_equal(back.cookies[1].len, MKTO_VIEW_TEXT_MAX);
     free(data);
     /* an address loses what its event would lose */
     request.uri = (struct mkto_slice){text, MKTO_PAGE_BODY_MAX};
