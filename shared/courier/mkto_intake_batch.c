@@ -64,7 +64,7 @@ static void store_item(struct batch *batch, size_t index, const struct mkto_even
     const uint64_t hash = mkto_intake_hash(call->subscription, message.len > 0 ? message : own);
     const enum mkto_stored stored =
         mkto_intake_store(intake, encode_item(batch, item, own), hash, batch->early);
-    mkto_intake_note_stored(call, item->call, item->event, stored);
+    mkto_intake_note_stored(call, item->call, item->event, stored, batch->early);
     switch (stored) {
     case MKTO_STORED_NEW: batch->stored++; break;
     case MKTO_STORED_SEEN:

@@ -114,7 +114,7 @@ static void store(struct mkto_intake_call *call, const struct mkto_event *event)
         .view = (call->envelope.flags & MKTO_ENVELOPE_SERVER) != 0,
     };
     intake->turn.early = intake->turn.early || due.early;
-    mkto_intake_note_stored(call, call->envelope.call, event, stored);
+    mkto_intake_note_stored(call, call->envelope.call, event, stored, early);
     mkto_peer_verdict(call->peer, &due);
 }
 

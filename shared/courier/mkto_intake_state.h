@@ -278,9 +278,10 @@ enum mkto_stored mkto_intake_store(struct mkto_intake *intake, struct mkto_slice
                                    uint64_t hash, bool memory);
 /* May an event be answered before it is stored? Not while others wait for the disk. */
 bool mkto_intake_early(const struct mkto_intake *intake);
-/* For `marketo tail`: of an event that was handed to mkto_intake_store just now. */
+/* For `marketo tail`: of an event that was handed to mkto_intake_store just now, with that memory.
+ */
 void mkto_intake_note_stored(struct mkto_intake_call *call, enum mkto_call type,
-                             const struct mkto_event *event, enum mkto_stored stored);
+                             const struct mkto_event *event, enum mkto_stored stored, bool memory);
 /* Commits the turn. Returns false when that failed. */
 bool mkto_intake_store_commit(struct mkto_intake *intake);
 

@@ -92,11 +92,11 @@ void mkto_intake_note(struct mkto_intake_call *call, enum mkto_call type,
 }
 
 void mkto_intake_note_stored(struct mkto_intake_call *call, enum mkto_call type,
-                             const struct mkto_event *event, enum mkto_stored stored)
+                             const struct mkto_event *event, enum mkto_stored stored, bool memory)
 {
     const int64_t id = call->peer->intake->turn.last_id;
     const struct mkto_intake_fate fates[] = {
-        [MKTO_STORED_NEW] = {"accepted", NULL, NULL, id, true},
+        [MKTO_STORED_NEW] = {"accepted", NULL, NULL, id, !memory},
         [MKTO_STORED_SEEN] = {"duplicate", NULL, NULL, 0, true},
         [MKTO_STORED_NOT] = {"refused", "full", NULL, 0, false},
     };
@@ -107,7 +107,7 @@ static void tell_line(struct mkto_intake *intake, struct mkto_line *line, bool f
 {
     const struct mkto_intake_fate *fate = &line->fate;
     const bool lost = failed && fate->stored;
-    if (fate->id != 0 && !lost) {
+    if (fate->id != 0 && !failed) { /* what memory holds gets its id later */
         mkto_note_number(&line->note, "event", fate->id);
     }
     mkto_note_text(&line->note, "verdict", lost ? "refused" : fate->verdict);

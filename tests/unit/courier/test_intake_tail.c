@@ -1,6 +1,9 @@
 /*
  * What `marketo tail` hears of events at the door.
  */
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "intake_bench.h"
 
 #include <apr_strings.h>
@@ -175,6 +178,30 @@ static unsigned count(const char *lines, const char *word)
 }
 
 /* A turn with one event more than is told of: the listener hears how many lines it has lost. */
+/* What was answered before a commit that fails is held in memory, and not refused. */
+static void a_failed_commit_refuses_the_others(void **state)
+{
+    struct bench *bench = *state;
+    const char *body = "{\"event\":\"E\",\"userId\":\"u\"}";
+    struct rlimit old;
+    const int tail = listen_in(bench);
+    start_client(bench);
+    shoot(bench, &(struct shot){.body = body, .ack = MKTO_ACK_MEMORY});
+    shoot(bench, &(struct shot){.body = body});
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    const struct rlimit small = {1000, old.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    turn(bench);
+    setrlimit(RLIMIT_FSIZE, &old);
+    const char *lines = heard(bench, tail);
+    const char *accepted = strstr(lines, "\"verdict\":\"accepted\",\"reason\":null");
+    assert_non_null(accepted);
+    assert_non_null(strstr(accepted, "\"verdict\":\"refused\",\"reason\":\"full\""));
+    assert_null(strstr(lines, "\"event\":1"));
+    close(tail);
+}
+
 static void a_turn_has_so_many_lines(void **state)
 {
     struct bench *bench = *state;
@@ -211,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_of_a_batch_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(the_write_key_names_the_source, setup_keys, teardown),
         cmocka_unit_test_setup_teardown(a_full_spool_accepts_nothing, setup_small, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_commit_refuses_the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(a_turn_has_so_many_lines, setup, teardown),
     };
     apr_initialize();
