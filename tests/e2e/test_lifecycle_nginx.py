@@ -81,12 +81,17 @@ def send_away(fake, how):
         fake.rule = lambda event: Delay(0.7, Answer("stored"))
 
 
-def start(server, fake, how, timeout="1500ms"):
-    server.location(timeout=timeout)
+def patience(how):
+    """`marketo_timeout` of calls that are answered late, or not at all"""
+    return "20s" if how == "slow" else "1500ms"
+
+
+def start(server, fake, how, timeout=None):
+    server.location(timeout=timeout or patience(how))
     server.start()
     fake.wait(server.workers, what=fake.hellos)
     wait_until(lambda: len(workers(server.process.pid)) == server.workers, what="workers with their own titles")
-    assert server.post("track", b"{}").status == 200
+    wait_until(lambda: server.post("track", b"{}").status == 200, what="an answer")
     send_away(fake, how)
 
 
@@ -177,7 +182,7 @@ def test_worker_shutdown_timeout(server, fake, how):
 
 @AWAY
 def test_upgrade(server, fake, how):
-    server.location(timeout="1500ms")
+    server.location(timeout=patience(how))
     start_daemon(server)
     fake.wait(server.workers, what=fake.hellos)
     send_away(fake, how)
