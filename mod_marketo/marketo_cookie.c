@@ -12,6 +12,7 @@
  * writes the headers down.
  */
 #define FILTER_PLACE (AP_FTYPE_PROTOCOL - 1)
+#define READ "marketo_read" /* a note: the headers came whole */
 
 static ap_filter_rec_t *filter;
 
@@ -171,9 +172,27 @@ static bool is_error(const apr_bucket_brigade *brigade)
     return false;
 }
 
+/* httpd tells nobody of a request that it refuses while its headers come. */
+static int note_read(request_rec *r)
+{
+    if (r->prev == NULL) {
+        apr_table_setn(r->notes, READ, "");
+    }
+    return DECLINED;
+}
+
+/* Whether it tells who asks, and whether he has opted out. */
+static bool is_read(const request_rec *r)
+{
+    while (r->prev != NULL) {
+        r = r->prev;
+    }
+    return apr_table_get(r->notes, READ) != NULL;
+}
+
 static bool is_wanted(request_rec *r)
 {
-    if (marketo_get()->config == NULL || r->main != NULL) {
+    if (marketo_get()->config == NULL || r->main != NULL || !is_read(r)) {
         return false;
     }
     const struct marketo_request *known = marketo_request_known(r);
@@ -205,6 +224,7 @@ static void insert(request_rec *r)
 void marketo_cookie_hooks(void)
 {
     filter = ap_register_output_filter("MARKETO_COOKIE", run, NULL, FILTER_PLACE);
+    ap_hook_post_read_request(note_read, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_insert_filter(insert, NULL, NULL, APR_HOOK_LAST);
     ap_hook_insert_error_filter(insert, NULL, NULL, APR_HOOK_LAST);
 }

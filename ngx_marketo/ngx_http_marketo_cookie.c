@@ -188,12 +188,18 @@ static ngx_int_t ngx_http_marketo_send_cookie(ngx_http_request_t *r,
                                                         : NGX_OK;
 }
 
+/* Refused while its headers came, a request does not tell who asks, nor what he forbids. */
+static bool ngx_http_marketo_is_read(const ngx_http_request_t *r)
+{
+    return r->http_state != NGX_HTTP_READING_REQUEST_STATE;
+}
+
 static ngx_int_t ngx_http_marketo_header_filter(ngx_http_request_t *r)
 {
     const ngx_http_marketo_loc_conf_t *mlcf =
         ngx_http_get_module_loc_conf(r, ngx_http_marketo_module);
     if (r == r->main && mlcf->cookie != NULL && mlcf->status == NULL &&
-        ngx_http_marketo_send_cookie(r, mlcf) != NGX_OK) {
+        ngx_http_marketo_is_read(r) && ngx_http_marketo_send_cookie(r, mlcf) != NGX_OK) {
         return NGX_ERROR;
     }
     return ngx_http_marketo_next_header_filter(r);

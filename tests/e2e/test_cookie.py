@@ -248,6 +248,19 @@ def test_never_twice(shared, path):
     assert cookies(shared.get(path)) == [REFRESHED]
 
 
+@pytest.mark.servers("nginx", "httpd-event")
+@pytest.mark.parametrize("bad", ["X-Large: " + "z" * 9000, "No Header: 1"], ids=["large", "malformed"])
+def test_headers_that_are_not_read_to_their_end(server, bad):
+    """Nobody knows who asks, nor whether he has opted out: a new cookie would take the place of his own."""
+    server.text["nginx"] = "marketo_cookie mint; error_page 400 494 /index.html;\n"
+    server.text["httpd"] = 'AddType text/html .html\n<Location "/">\nMarketoCookie mint\n</Location>\nErrorDocument 400 /index.html\n'
+    server.start()
+    for lines in ([bad, "Cookie: " + COOKIE], ["Cookie: " + COOKIE, bad], [bad, "Cookie: mkto_opt_out=id:true"], ["Cookie: " + COOKIE]):
+        text = "GET /index.html HTTP/1.1\r\nHost: %s\r\n%s\r\nConnection: close\r\n\r\n" % (HOST, "\r\n".join(lines))
+        reply = server.raw(text.encode())[0]
+        assert (reply.status, reply.every("set-cookie")) == ((400, []) if bad in lines else (200, [REFRESHED])), lines
+
+
 # ---- privacy ----
 
 @pytest.mark.parametrize("headers", [{"X-Consent": "denied"}, {}, {"X-Consent": "granted", "Sec-GPC": "1"},
