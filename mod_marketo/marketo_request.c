@@ -59,11 +59,11 @@ struct marketo_request *marketo_request_known(const request_rec *r)
 static struct mkto_slice uri_of(const request_rec *r)
 {
     const char *uri = r->unparsed_uri == NULL ? "/" : r->unparsed_uri;
-    if (uri[0] != '/') { /* http://host/path, as a proxy asks */
+    if (uri[0] != '/') { /* http://host/path, as a proxy asks; or no path: http://host?query */
         const char *host = strstr(uri, "://");
-        uri = host == NULL ? NULL : strchr(host + 3, '/');
+        uri = host == NULL ? "" : host + 3 + strcspn(host + 3, "/?");
     }
-    return mkto_slice_str(uri == NULL ? "/" : uri);
+    return mkto_slice_str(uri[0] == '\0' ? "/" : uri);
 }
 
 /* An ErrorDocument turns a POST into a GET; the request line tells what the visitor did. */

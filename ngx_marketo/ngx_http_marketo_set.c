@@ -235,12 +235,19 @@ static const char *ngx_http_marketo_cookie_option(ngx_conf_t *cf, const ngx_str_
 {
     static const char domain[] = "domain=";
     const size_t start = sizeof(domain) - 1;
+    if (rule->mode == MKTO_COOKIE_OFF) {
+        return "has no place behind off";
+    }
     if (mkto_slice_is(ngx_http_marketo_slice(*word), "httponly")) {
+        const bool again = rule->http_only;
         rule->http_only = true;
-        return NULL;
+        return again ? "stands there twice" : NULL;
     }
     if (word->len < start || ngx_strncmp(word->data, domain, start) != 0) {
         return "must be domain=DOMAIN or httponly";
+    }
+    if (rule->domain.data != NULL) {
+        return "stands there twice";
     }
     char *out = ngx_pnalloc(cf->pool, MKTO_COOKIE_DOMAIN_MAX + 1);
     if (out == NULL) {

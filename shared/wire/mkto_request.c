@@ -188,6 +188,8 @@ static void note_again(struct mkto_request *request, enum mkto_header header,
 {
     if (header == MKTO_HEADER_CONTENT_TYPE) {
         request->header[header] = MKTO_SLICE_LIT("");
+    } else if (header == MKTO_HEADER_ORIGIN || header == MKTO_HEADER_SEC_FETCH_SITE) {
+        request->header[header] = MKTO_SLICE_LIT("null");
     } else if (mkto_header_asks(header, value)) {
         request->header[header] = value;
     }

@@ -25,7 +25,8 @@
 
 /* The headers that a rule looks at. A header that comes twice counts as its first, but for those of
  * mkto_header_asks: there the one that asks counts. Two Content-Type contradict each other, and
- * count as an empty one, which is no type. */
+ * count as an empty one, which is no type; two Origin or Sec-Fetch-Site as "null", which is no
+ * site. httpd joins the lines of a header, and so comes to the same. */
 enum mkto_header {
     MKTO_HEADER_ACCEPT,
     MKTO_HEADER_ACCEPT_LANGUAGE,

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import http_talk
 from nginx_conf import amend
+from servers import THERE
 from waiting import wait_until
 
 HOST = "www.example.com"
@@ -165,6 +166,8 @@ class Site:
         if server.family == "nginx":
             amend(server, "    marketo_config ", "    proxy_cache_path %s/body/pages keys_zone=pages:1m;\n    marketo_config " % server.directory)
         server.start()
+        if server.family == "nginx" and server.courier == "spawn":  # one that ends before its courier came loses views, and says so
+            wait_until(lambda: THERE in server.read(server.log), what="the courier")
         return self
 
     def stop(self):

@@ -59,6 +59,10 @@ def test_a_page_of_another_site(server, sandbox):
         assert reply.status == 403 and not reply.json["success"], call
         assert "access-control-allow-origin" not in reply.headers
     assert server.post("track", TRACK, dict(FOREIGN, Origin="null")).status == 403
+    for origins in (("http://" + HOST, "https://evil.example"), ("https://evil.example", "http://" + HOST)):
+        lines = "".join("Origin: %s\r\n" % origin for origin in origins)
+        reply = server.raw(("POST /mkto/v1/track HTTP/1.1\r\nHost: %s\r\n%sContent-Length: 2\r\nConnection: close\r\n\r\n{}" % (HOST, lines)).encode())
+        assert [it.status for it in reply] == [403], origins
     assert server.post("track", TRACK, OWN).status == 200
     assert len(visits(sandbox, 1)) == 1 and server.status()["intake"]["accepted"] == 1
 

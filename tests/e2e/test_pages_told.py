@@ -9,7 +9,7 @@ import pytest
 from fake_courier import WELCOME, Refuse
 from nginx_conf import amend
 from site_of_pages import COOKIE, PERSON, TOKEN
-from told_pages import TRACK, listening, paths
+from told_pages import TRACK, listening, paths, write_page
 from waiting import wait_until
 
 LOST = "MKTO0130 no courier", "MKTO0106 no answer from the courier: nobody listens on "
@@ -79,15 +79,18 @@ def test_only_our_cookies_leave_the_server(server, fake):
     assert fake.wait(1)[0].fields["cookies"] == [COOKIE.partition("=")[2].encode(), b"two"]
 
 
-@pytest.mark.parametrize("host", ["other.example", "other.example:8080"])
-def test_a_whole_url_in_the_request_line(server, fake, host):
+@pytest.mark.parametrize("host, path, wanted", [
+    ("other.example", "/page.html?q", "/page.html?q"), ("other.example:8080", "/page.html?q", "/page.html?q"),
+    ("other.example", "", "/"), ("other.example:8080", "?q=/a?b", "?q=/a?b")])
+def test_a_whole_url_in_the_request_line(server, fake, host, path, wanted):
     """It says which host the visitor asked, whatever stands in Host."""
+    write_page(server, "index.html")
     server.start()
     lines = "".join("%s: %s\r\n" % item for item in PERSON.items())
-    replies = server.raw(("GET http://%s/page.html?q HTTP/1.1\r\n%sConnection: close\r\n\r\n" % (host, lines)).encode())
+    replies = server.raw(("GET http://%s%s HTTP/1.1\r\n%sConnection: close\r\n\r\n" % (host, path, lines)).encode())
     assert [reply.status for reply in replies] == [200]
     event = fake.wait(1)[0]
-    assert (event.fields["host"].decode(), event.path) == (host, "/page.html?q")
+    assert (event.fields["host"].decode(), event.path) == (host, wanted)
 
 
 @pytest.mark.parametrize("how", ["stop", "reload"])

@@ -2,6 +2,7 @@
 
 #include "wire_test.h"
 
+#include "mkto_origin.h"
 #include "mkto_request.h"
 #include "mkto_skip.h"
 
@@ -134,11 +135,8 @@ static void first_of_two(void **state)
 {
     (void)state;
     struct mkto_request request = {.host = MKTO_SLICE_LIT("www.example.com")};
-    add(&request, "origin", "https://a.example");
-    add(&request, "Origin", "https://b.example");
     add(&request, "Referer", NULL);
     add(&request, "Referer", "https://c.example");
-    assert_slice(request.header[MKTO_HEADER_ORIGIN], "https://a.example");
     assert_non_null(request.header[MKTO_HEADER_REFERER].data);
     assert_int_equal(request.header[MKTO_HEADER_REFERER].len, 0);
     assert_null(request.header[MKTO_HEADER_DNT].data);
@@ -146,6 +144,27 @@ static void first_of_two(void **state)
     assert_slice(request.header[MKTO_HEADER_CONTENT_TYPE], "application/json");
     add(&request, "content-type", "application/json"); /* httpd shows both as one: no type */
     assert_slice(request.header[MKTO_HEADER_CONTENT_TYPE], "");
+}
+
+/* No browser sends two; which of them counts is nobody's to choose. */
+static void two_origins(void **state)
+{
+    (void)state;
+    static const char *const sites[] = {"same-origin", "cross-site"};
+    for (int i = 0; i < 2; i++) {
+        struct mkto_request request = {.host = MKTO_SLICE_LIT("a.example")};
+        add(&request, "origin", i == 0 ? "https://a.example" : "https://b.example");
+        assert_int_equal(mkto_origin_judge(&request, NULL, 0),
+                         i == 0 ? MKTO_SITE_OWN : MKTO_SITE_FOREIGN);
+        add(&request, "Origin", i == 0 ? "https://b.example" : "https://a.example");
+        assert_slice(request.header[MKTO_HEADER_ORIGIN], "null");
+        assert_int_equal(mkto_origin_judge(&request, NULL, 0), MKTO_SITE_FOREIGN);
+
+        struct mkto_request fetch = {.host = MKTO_SLICE_LIT("a.example")};
+        add(&fetch, "Sec-Fetch-Site", sites[i]);
+        add(&fetch, "Sec-Fetch-Site", sites[1 - i]);
+        assert_int_equal(mkto_origin_judge(&fetch, NULL, 0), MKTO_SITE_FOREIGN);
+    }
 }
 
 static void what_headers_ask(void **state)
@@ -441,6 +460,7 @@ int main(void)
         cmocka_unit_test(no_header),
         cmocka_unit_test(scheme),
         cmocka_unit_test(first_of_two),
+        cmocka_unit_test(two_origins),
         cmocka_unit_test(what_headers_ask),
         cmocka_unit_test(one_of_two_asks),
         cmocka_unit_test(too_many_cookies),
