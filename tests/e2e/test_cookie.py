@@ -252,6 +252,8 @@ def test_never_twice(shared, path):
 @pytest.mark.parametrize("bad", ["X-Large: " + "z" * 9000, "No Header: 1"], ids=["large", "malformed"])
 def test_headers_that_are_not_read_to_their_end(server, bad):
     """Nobody knows who asks, nor whether he has opted out: a new cookie would take the place of his own."""
+    server.courier = "external"  # none: cookies need no courier
+    server.announce("MKTO0130 no courier: ")
     server.text["nginx"] = "marketo_cookie mint; error_page 400 494 /index.html;\n"
     server.text["httpd"] = 'AddType text/html .html\n<Location "/">\nMarketoCookie mint\n</Location>\nErrorDocument 400 /index.html\n'
     server.start()
