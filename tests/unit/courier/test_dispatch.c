@@ -91,6 +91,23 @@ static void test_interval_between_syncs(void **state)
     bench_quiet(bench);
 }
 
+/* The last sync is an hour to come: one interval from now, not from then. */
+static void test_interval_when_the_clock_is_set_back(void **state)
+{
+    struct bench *bench = *state;
+    bench->model = bench_kind;
+    bench_start(bench);
+    bench_identify(bench, "ada@example.com", "n", "1", 0);
+    bench_run(bench, 40000);
+    bench->wall -= 3600000;
+    const uint64_t back = bench->mono;
+    bench_identify(bench, "ada@example.com", "n", "2", 0);
+    bench_run(bench, 35000);
+    assert_int_equal(bench_count(bench, bench_is_sync), 2);
+    assert_in_range(bench_nth(bench, bench_is_sync, 1)->at - back, 30000, 32000);
+    bench_quiet(bench);
+}
+
 static void test_unchanged_costs_nothing(void **state)
 {
     struct bench *bench = *state;
@@ -475,6 +492,8 @@ int main(void)
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(test_merge_latest_value_wins, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(test_interval_between_syncs, bench_setup, bench_teardown),
+        cmocka_unit_test_setup_teardown(test_interval_when_the_clock_is_set_back, bench_setup,
+                                        bench_teardown),
         cmocka_unit_test_setup_teardown(test_unchanged_costs_nothing, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(test_link_once_also_after_a_restart, bench_setup,
                                         bench_teardown),
