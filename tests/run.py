@@ -132,10 +132,10 @@ def unit_programs(layer, directory, prefix=(), env=None):
 
 def replay(layer, directory, env=None):
     """Gives each fuzz target the inputs that are kept for it. The target's last line in the log names the one that broke it."""
-    for corpus in sorted(glob.glob(os.path.join(ROOT, "tests", "fuzz", "corpus", "*"))):
-        name = "fuzz_" + os.path.basename(corpus)
-        program = os.path.join(directory, "build", "tests", "fuzz", name)
-        code = layer.run([program, os.path.relpath(corpus, ROOT)], timeout=600, env=env)
+    kept, built = os.path.join("tests", "fuzz", "corpus"), os.path.join(directory, "build", "tests", "fuzz")
+    targets = {name for name in os.listdir(built) if re.fullmatch(r"fuzz_[a-z]+", name)}
+    for name in sorted(targets | {"fuzz_" + noun for noun in os.listdir(os.path.join(ROOT, kept))}):
+        code = layer.run([os.path.join(built, name), os.path.join(kept, name[len("fuzz_"):])], timeout=600, env=env)
         layer.check("%s over its corpus ended with %d" % (name, code), code == 0)
 
 
