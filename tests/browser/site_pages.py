@@ -173,9 +173,9 @@ class Site:
         return [lead["fields"] for lead in self.sandbox.store.leads.values()]
 
     def visited(self, count):
-        wait_until(lambda: len(self.visits) >= count, what="%d visits; there are %s" % (count, self.visits))
+        wait_until(lambda: len(self.visits) >= count, what=lambda: "%d visits; there are %s" % (count, self.visits))
         return self.visits
 
     def known(self, count):
-        wait_until(lambda: len(self.people) >= count, what="%d people; there are %s" % (count, self.people))
+        wait_until(lambda: len(self.people) >= count, what=lambda: "%d people; there are %s" % (count, self.people))
         return self.people

@@ -89,7 +89,7 @@ class Stand:
         """Waits for so many messages with these fields; returns them."""
         def found():
             return [m for m in self.messages if all(m.get(key) == value for key, value in wanted.items())]
-        wait_until(lambda: len(found()) >= count, what="%d messages %s; there are %s" % (count, wanted, self.messages))
+        wait_until(lambda: len(found()) >= count, what=lambda: "%d messages %s; there are %s" % (count, wanted, self.messages))
         return found()
 
     def end(self):

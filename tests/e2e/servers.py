@@ -189,7 +189,7 @@ class Server:
     def start(self):
         self.prepare()
         self.process = Process(self.command(), self.directory, self.output, self.env)
-        wait_until(self.listens, what="%s listens; %s" % (self.kind, self.complaints()))
+        wait_until(self.listens, what=lambda: "%s listens; %s" % (self.kind, self.complaints()))
         wait_until(lambda: len(self.children()) >= (self.workers if self.family == "nginx" else 1), what="workers")
         return self
 
@@ -226,7 +226,7 @@ class Server:
                                        env={**sanitizer_environment(self.directory, leaks=1), "LD_PRELOAD": "",
                                             **self.courier_env})
         if wait:
-            wait_until(lambda: os.path.exists(self.conf.socket), what="courier; " + self.read(self.courier_log))
+            wait_until(lambda: os.path.exists(self.conf.socket), what=lambda: "courier; " + self.read(self.courier_log))
         return self.courier_process
 
     def stop_courier(self):
@@ -255,7 +255,7 @@ class Server:
             self.stop()
             self.stop_courier()
             wait_until(lambda: not processes_of(self.directory), timeout=30,
-                       what="nothing of %s is left: %s" % (self.kind, processes_of(self.directory)))
+                       what=lambda: "nothing of %s is left: %s" % (self.kind, processes_of(self.directory)))
         finally:
             for pid in processes_of(self.directory):
                 os.kill(pid, signal.SIGKILL)

@@ -160,7 +160,7 @@ def test_mint(shared):
     def seen():
         found.update({v["query"]: v["token"] for v in visits if v["query"] in ("first", "second", "third")})
         return len(found) == 3
-    wait_until(seen, what="three page views; %s" % found)
+    wait_until(seen, what=lambda: "three page views; %s" % found)
     assert found == {"first": tokens[0], "second": tokens[1], "third": tokens[0]}
 
 

@@ -69,7 +69,7 @@ class Couriers:
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, **more)
         self.processes.append(process)
         if wait:
-            wait_until(lambda: self.answers() or process.poll(), what="a courier; " + self.text())
+            wait_until(lambda: self.answers() or process.poll(), what=lambda: "a courier; " + self.text())
         return process
 
     def spawn(self, wait=True, config=None, **more):

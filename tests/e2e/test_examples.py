@@ -50,7 +50,7 @@ def sync_call(sandbox, kind):
     """The one call that wrote leads."""
     ops = {"rest": ("sync",), "soap": ("syncLead", "syncMultipleLeads")}[kind]
     calls = wait_until(lambda: [call for call in sandbox.calls(kind) if call["op"] in ops and call["status"] is not None],
-                       what="a lead arrives: %s" % [(c["api"], c["op"], c["status"], c["answer"]) for c in sandbox.calls()])
+                       what=lambda: "a lead arrives: %s" % [(c["api"], c["op"], c["status"], c["answer"]) for c in sandbox.calls()])
     assert len(calls) == 1 and calls[0]["status"] == 200, calls
     return calls[0]
 

@@ -182,7 +182,7 @@ def test_nothing_goes_uncounted(shared, case):
         shared.ask(path, **more)
     wanted = before + len(NO_PAGE[case])
     wait_until(lambda: shared.kept_away().get(reason, 0) == wanted,
-               what="%d of %s; %s" % (wanted, reason, shared.kept_away()))
+               what=lambda: "%d of %s; %s" % (wanted, reason, shared.kept_away()))
 
 
 def test_nobody_who_names_no_host(shared):
@@ -190,7 +190,7 @@ def test_nobody_who_names_no_host(shared):
     before = shared.kept_away().get("bot", 0)
     head = "".join("%s: %s\r\n" % item for item in PERSON.items() if item[0] != "Host")
     assert shared.server.raw(("GET /page.html HTTP/1.0\r\n%s\r\n" % head).encode())[0].status == 200
-    wait_until(lambda: shared.kept_away().get("bot", 0) == before + 1, what="one of bot; %s" % shared.kept_away())
+    wait_until(lambda: shared.kept_away().get("bot", 0) == before + 1, what=lambda: "one of bot; %s" % shared.kept_away())
 
 
 def test_consent_that_is_there(shared):

@@ -56,7 +56,7 @@ class Site:
         return reply
 
     def visits(self, sandbox, count):
-        wait_until(lambda: len(sandbox.store.visits) >= count, what="%d visits: %s" % (count, sandbox.store.visits))
+        wait_until(lambda: len(sandbox.store.visits) >= count, what=lambda: "%d visits: %s" % (count, sandbox.store.visits))
         return [visit["page"] for visit in sandbox.store.visits]
 
 

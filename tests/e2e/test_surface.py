@@ -81,7 +81,7 @@ def visits(server, path):
 
 def arrives(server, path):
     """The one visit of that path."""
-    got = wait_until(lambda: visits(server, path), what="a visit of %s; %s" % (path, [v["page"] for v in server.sandbox.store.visits]))
+    got = wait_until(lambda: visits(server, path), what=lambda: "a visit of %s; %s" % (path, [v["page"] for v in server.sandbox.store.visits]))
     assert len(got) == 1
     return got[0]
 

@@ -202,7 +202,7 @@ class Campaign:
         elif self.server.family == "nginx":
             self.server.process = Daemon(max(parents, key=self._started))
         before = self.traffic.acknowledged()
-        wait_until(lambda: self.traffic.acknowledged() > before, timeout=PATIENCE, what="events are taken again; %s" % self.server.complaints())
+        wait_until(lambda: self.traffic.acknowledged() > before, timeout=PATIENCE, what=lambda: "events are taken again; %s" % self.server.complaints())
 
     # ---- the servers ----
 

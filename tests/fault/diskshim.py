@@ -103,7 +103,7 @@ class Disk:
         self.process = Process(command, self.directory, self.log, user=self.user, env={
             "LD_PRELOAD": os.path.join(self.tools, "diskshim.so"), "MKTO_SHIM_DIR": self.conf.spool, "MKTO_SHIM_JOURNAL": self.journal})
         if wait:
-            wait_until(self.answers, what="a courier; " + self.text())
+            wait_until(self.answers, what=lambda: "a courier; " + self.text())
         return self.process
 
     def answers(self):

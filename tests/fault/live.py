@@ -101,13 +101,13 @@ class Live:
         return [line for line in self.lines if all(line.get(name) == value for name, value in wanted.items())]
 
     def verdict(self, timeout=10, **wanted):
-        return wait_until(lambda: self.verdicts(**wanted), timeout=timeout, what="%s in %s" % (wanted, self.lines))[-1]
+        return wait_until(lambda: self.verdicts(**wanted), timeout=timeout, what=lambda: "%s in %s" % (wanted, self.lines))[-1]
 
     def delivered(self, api, count):
         """Attempts of each of so many deliveries."""
         return [line["attempts"] for line in wait_until(
             lambda: len(self.verdicts(api=api, verdict="delivered")) >= count and self.verdicts(api=api, verdict="delivered"),
-            what="%d delivered in %s" % (count, self.lines))]
+            what=lambda: "%d delivered in %s" % (count, self.lines))]
 
     def status(self):
         return self.server.status()["dispatch"]["subscriptions"][0]
@@ -120,7 +120,7 @@ class Live:
 
     def settled(self, timeout=20):
         """Until nothing waits."""
-        wait_until(lambda: self.server.status()["spool"]["waiting"] == 0, timeout=timeout, what="nothing waits; %s" % self.lines)
+        wait_until(lambda: self.server.status()["spool"]["waiting"] == 0, timeout=timeout, what=lambda: "nothing waits; %s" % self.lines)
 
     def hang_up(self):
         """What an administrator does who has mended the cause of a pause."""

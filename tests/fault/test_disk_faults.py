@@ -95,10 +95,10 @@ def idle(disk):
 def fail_each(disk, sender, error, count, first):
     """Each operation of the script fails in its turn, or every PARTSth from the first. Returns how many there were."""
     for number in range(first, OPERATIONS_MAX, PARTS):
-        wait_until(lambda: idle(disk), what="all is delivered; " + disk.text())
+        wait_until(lambda: idle(disk), what=lambda: "all is delivered; " + disk.text())
         disk.fail(error, after=number, count=count)
         sender.script()
-        wait_until(lambda: disk["failed"] or idle(disk), what="operation %d; %s" % (number, disk.text()))
+        wait_until(lambda: disk["failed"] or idle(disk), what=lambda: "operation %d; %s" % (number, disk.text()))
         if disk["failed"] == 0:
             disk.mend()
             return number
@@ -196,7 +196,7 @@ def starts_failing(disk, sender, error, after):
     """Starts a courier whose disk fails from that call on. True when it came up, and then it stores nothing."""
     disk.fail(error, after=after)
     process = disk.start("--hold", wait=False)
-    wait_until(lambda: process.ended() or os.path.exists(disk.socket), what="a start; " + disk.text())
+    wait_until(lambda: process.ended() or os.path.exists(disk.socket), what=lambda: "a start; " + disk.text())
     if process.ended():
         assert process.wait() == 3 and disk["failed"] and "spool" in disk.text().splitlines()[-1], disk.text()
         return False

@@ -175,7 +175,7 @@ def strangers_until_refused(server):
             held[-1].setblocking(False)
             held[-1].connect_ex(server.conf.socket)
         return "MKTO0221" in server.read(server.courier_log)
-    wait_until(refused, what="the courier can take no more connections; %d" % len(held))
+    wait_until(refused, what=lambda: "the courier can take no more connections; %d" % len(held))
     return held
 
 
@@ -192,7 +192,7 @@ def test_few_descriptors(server, sandbox):
         for number in range(200):
             assert server.post("track", {"anonymousId": "a%d" % number, "event": "few %d" % number}).status == 200
     audit(sandbox, load)
-    wait_until(lambda: len(sandbox.store.visits) == 200, timeout=60, what="all visits; %d" % len(sandbox.store.visits))
+    wait_until(lambda: len(sandbox.store.visits) == 200, timeout=60, what=lambda: "all visits; %d" % len(sandbox.store.visits))
     crowd = strangers_until_refused(server)
     taken = [name for name in ("crowd%d" % number for number in range(5)) if identify(server, name) == 200]
     assert server.get("/index.html").status == 200 and not courier.ended()

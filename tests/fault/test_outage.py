@@ -30,7 +30,8 @@ class Marketo:
     def begin(self):
         self.sandbox.stop()
         identify(self.server, "refused")
-        wait_until(lambda: "MKTO0301" in self.server.read(self.server.log), what="the courier has asked")
+        wait_until(lambda: "MKTO0301" in self.server.read(self.server.log),
+                   what=lambda: "the courier has asked: %s; %s" % (self.server.read(self.server.log), self.sandbox.calls()))
 
     def end(self):
         self.sandbox.start()

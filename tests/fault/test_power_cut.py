@@ -72,7 +72,7 @@ class Ledger:
 
 
 def settle(disk, waiting):
-    wait_until(lambda: disk.status()["spool"]["waiting"] == waiting, what="%d events wait; %s" % (waiting, disk.text()))
+    wait_until(lambda: disk.status()["spool"]["waiting"] == waiting, what=lambda: "%d events wait; %s" % (waiting, disk.text()))
 
 
 def twenty_events(disk, ledger):
