@@ -3,8 +3,7 @@
  */
 #include "intake_bench.h"
 
-#include <signal.h>
-#include <sys/resource.h>
+#include "full_disk.h"
 
 static void stores_and_answers(void **state)
 {
@@ -257,15 +256,6 @@ static void unknown_subscription(void **state)
 
 /* ---- when the spool cannot ---- */
 
-static struct rlimit limit_files(size_t bytes)
-{
-    struct rlimit old;
-    getrlimit(RLIMIT_FSIZE, &old);
-    const struct rlimit small = {bytes, old.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &small);
-    return old;
-}
-
 static void nothing_of_a_failed_turn_is_acknowledged(void **state)
 {
     struct bench *bench = *state;
@@ -279,10 +269,9 @@ static void nothing_of_a_failed_turn_is_acknowledged(void **state)
     shoot(bench, &(struct shot){.body = "nonsense"});
     shoot(bench, &(struct shot){.body = body, .request_id = "r1"}); /* of this turn */
     shoot(bench, &(struct shot){.body = body, .request_id = "r2"});
-    signal(SIGXFSZ, SIG_IGN);
-    const struct rlimit old = limit_files(1000);
+    const struct rlimit old = full_disk_begin(1000);
     turn(bench);
-    setrlimit(RLIMIT_FSIZE, &old);
+    full_disk_end(old);
     receive(bench, bench->client);
     assert_true(next_frame(bench, &frame));
     static const enum mkto_answer answers[] = {MKTO_ANSWER_FULL, MKTO_ANSWER_BAD_REQUEST,
@@ -334,15 +323,14 @@ static void memory_is_answered_first_and_never_lost(void **state)
     const char *body = "{\"event\":\"E\",\"userId\":\"u\"}";
     const uint64_t seq =
         shoot(bench, &(struct shot){.body = body, .request_id = "r1", .ack = MKTO_ACK_MEMORY});
-    signal(SIGXFSZ, SIG_IGN);
-    const struct rlimit old = limit_files(1000);
+    const struct rlimit old = full_disk_begin(1000);
     turn(bench);
     expect_verdict(bench, seq, MKTO_ANSWER_STORED, NULL); /* although the commit failed */
     assert_int_equal(mkto_intake_retained(bench->intake), 1);
     assert_int_equal(mkto_spool_waiting(bench->spool), 0);
     expect(bench, &(struct shot){.body = body, .request_id = "r2", .ack = MKTO_ACK_MEMORY},
            MKTO_ANSWER_FULL, NULL); /* from now on memory waits for the disk */
-    setrlimit(RLIMIT_FSIZE, &old);
+    full_disk_end(old);
     test_mono += MKTO_INTAKE_RETAINED_MS;
     /* its client did not get the answer, and sends it again in the turn that stores it */
     expect(bench, &(struct shot){.body = body, .request_id = "r1"}, MKTO_ANSWER_STORED, NULL);
@@ -365,10 +353,9 @@ static void memory_answers_for_no_other(void **state)
     shoot(bench, &(struct shot){.body = one});
     shoot(bench, &(struct shot){.call = MKTO_CALL_BATCH, .body = many, .ack = MKTO_ACK_MEMORY});
     shoot(bench, &(struct shot){.body = one, .ack = MKTO_ACK_MEMORY});
-    signal(SIGXFSZ, SIG_IGN);
-    const struct rlimit old = limit_files(1000);
+    const struct rlimit old = full_disk_begin(1000);
     turn(bench);
-    setrlimit(RLIMIT_FSIZE, &old);
+    full_disk_end(old);
     receive(bench, bench->client);
     assert_true(next_frame(bench, &frame));
     for (size_t i = 0; i < 3; i++) {
@@ -390,10 +377,9 @@ static void memory_is_stored_in_its_order_and_counted(void **state)
                                     .request_id = ids[i],
                                     .ack = MKTO_ACK_MEMORY});
     }
-    signal(SIGXFSZ, SIG_IGN);
-    const struct rlimit old = limit_files(1000);
+    const struct rlimit old = full_disk_begin(1000);
     turn(bench);
-    setrlimit(RLIMIT_FSIZE, &old);
+    full_disk_end(old);
     assert_int_equal(mkto_intake_retained(bench->intake), 3);
     assert_int_equal(counted(bench, NULL, "accepted"), 0);
     test_mono += MKTO_INTAKE_RETAINED_MS;

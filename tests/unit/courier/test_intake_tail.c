@@ -1,14 +1,12 @@
 /*
  * What `marketo tail` hears of events at the door.
  */
-#include <signal.h>
-#include <sys/resource.h>
-
 #include "intake_bench.h"
 
 #include <apr_strings.h>
 #include <apr_tables.h>
 
+#include "full_disk.h"
 #include "mkto_lanes.h"
 
 #define IDENTIFY "{\"traits\":{\"email\":\"Ada@example.com\"}}"
@@ -183,17 +181,13 @@ static void a_failed_commit_refuses_the_others(void **state)
 {
     struct bench *bench = *state;
     const char *body = "{\"event\":\"E\",\"userId\":\"u\"}";
-    struct rlimit old;
     const int tail = listen_in(bench);
     start_client(bench);
     shoot(bench, &(struct shot){.body = body, .ack = MKTO_ACK_MEMORY});
     shoot(bench, &(struct shot){.body = body});
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    const struct rlimit small = {1000, old.rlim_max};
-    signal(SIGXFSZ, SIG_IGN);
-    setrlimit(RLIMIT_FSIZE, &small);
+    const struct rlimit old = full_disk_begin(1000);
     turn(bench);
-    setrlimit(RLIMIT_FSIZE, &old);
+    full_disk_end(old);
     const char *lines = heard(bench, tail);
     const char *accepted = strstr(lines, "\"verdict\":\"accepted\",\"reason\":null");
     assert_non_null(accepted);

@@ -1,9 +1,7 @@
 /* Page views that a web server passes on: who has seen them, and the event that they become. */
-#include <signal.h>
-#include <sys/resource.h>
-
 #include "intake_bench.h"
 
+#include "full_disk.h"
 #include "mkto_page.h"
 #include "mkto_view.h"
 
@@ -225,18 +223,14 @@ static void a_disk_that_fails(void **state)
 {
     struct bench *bench = *state;
     const struct mkto_request request = person();
-    struct rlimit old;
     start_client(bench);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    const struct rlimit small = {1000, old.rlim_max};
-    signal(SIGXFSZ, SIG_IGN);
-    setrlimit(RLIMIT_FSIZE, &small);
+    const struct rlimit old = full_disk_begin(1000);
     struct mkto_view view = view_of(bench);
     shown(bench, &view, &request, MKTO_ANSWER_STORED);
     assert_int_equal(mkto_intake_retained(bench->intake), 1);
     view = view_of(bench);
     shown(bench, &view, &request, MKTO_ANSWER_FULL);
-    setrlimit(RLIMIT_FSIZE, &old);
+    full_disk_end(old);
     assert_int_equal(counted(bench, "filtered_by", "not_stored"), 1);
     test_mono += MKTO_INTAKE_RETAINED_MS;
     turn(bench);

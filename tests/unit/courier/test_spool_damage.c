@@ -3,13 +3,13 @@
  */
 #include "spool_bench.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+
+#include "full_disk.h"
 
 static long pretended; /* f_type of every file system; 0: the true one */
 
@@ -233,14 +233,10 @@ static void hard_limit_does_not_wedge(void **state)
 static void file_size_limit_does_not_wedge(void **state)
 {
     struct bench *bench = *state;
-    struct rlimit old;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    const struct rlimit small = {2 << 20, old.rlim_max};
-    signal(SIGXFSZ, SIG_IGN);
     open_spool(bench, NOW);
-    setrlimit(RLIMIT_FSIZE, &small);
+    const struct rlimit old = full_disk_begin(2 << 20);
     const int committed = fill(bench, 3);
-    setrlimit(RLIMIT_FSIZE, &old);
+    full_disk_end(old);
     check_after_full(bench, committed);
     assert_int_equal(store(bench, "again", 1), committed + 1);
     mkto_spool_close(bench->spool);

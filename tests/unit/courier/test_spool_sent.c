@@ -1,9 +1,8 @@
 /* mkto_spool_sent: who was told something a short while ago, mostly without a look into the file.
  */
-#include <signal.h>
-#include <sys/resource.h>
-
 #include "spool_bench.h"
+
+#include "full_disk.h"
 
 static void put(struct bench *bench, uint64_t lead, int64_t at)
 {
@@ -133,17 +132,13 @@ static void what_was_rolled_back(void **state)
 static void a_commit_that_failed(void **state)
 {
     struct bench *bench = *state;
-    struct rlimit old;
     open_spool(bench, NOW);
     put(bench, 7, NOW);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    const struct rlimit none = {0, old.rlim_max};
-    signal(SIGXFSZ, SIG_IGN);
     begin(bench);
     assert_int_equal(mkto_spool_sent_put(bench->spool, 7, 1, NOW + MINUTE, &bench->err), 0);
-    setrlimit(RLIMIT_FSIZE, &none);
+    const struct rlimit old = full_disk_begin(0);
     const int failed = mkto_spool_commit(bench->spool, &bench->err);
-    setrlimit(RLIMIT_FSIZE, &old);
+    full_disk_end(old);
     assert_int_equal(failed, -1);
     assert_int_equal(since(bench, 7, NOW), NOW);
     put(bench, 8, NOW + MINUTE);
